@@ -1,0 +1,272 @@
+package psyc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// An input reads the packets of a circuit. What is not guarded by its mutex belongs to the holder of the token.
+type input struct {
+	c     *Circuit
+	token chan struct{} // held by who reads
+	dec   *Decoder
+	pre   []byte  // read from the connection, not yet by the decoder
+	next  *Packet // read ahead by Handshake
+	state assigned
+	hosts hostCache
+	over  bool   // what was read ended the circuit
+	croak *Error // the last packet, if it was a complaint to the circuit
+
+	logged     time.Time // when a single packet was last worth a message
+	suppressed int       // messages left out since then
+
+	lastRead atomic.Int64 // when something came from the peer, in nanoseconds since start
+	start    time.Time
+
+	held   []*Packet   // read by Request, for Packets; the holder of the token's
+	ranged atomic.Bool // somebody ranges over Packets
+
+	mu          sync.Mutex
+	by          time.Time // when reading must end; zero: never
+	interrupted bool      // by the end of a context
+}
+
+func (in *input) init(c *Circuit, buffered []byte) {
+	in.c = c
+	in.token = make(chan struct{}, 1)
+	in.pre = append(in.pre, buffered...)
+	in.start = time.Now()
+}
+
+// silence returns how long nothing has come from the peer.
+func (in *input) silence() time.Duration {
+	return time.Since(in.start) - time.Duration(in.lastRead.Load())
+}
+
+// Read is what the decoder reads from.
+func (in *input) Read(b []byte) (int, error) {
+	if len(in.pre) > 0 {
+		n := copy(b, in.pre)
+		if in.pre = in.pre[n:]; len(in.pre) == 0 {
+			in.pre = nil
+		}
+		return n, nil
+	}
+	return in.fill(b)
+}
+
+// fill reads from the connection.
+func (in *input) fill(b []byte) (int, error) {
+	in.arm()
+	n, err := in.c.conn.Read(b)
+	if n > 0 {
+		in.lastRead.Store(int64(time.Since(in.start)))
+	}
+	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) {
+		err = in.timeout()
+	}
+	return n, err
+}
+
+var errInterrupted = errors.New("psyc: reading was ended by a context")
+
+// timeout returns what an exceeded deadline means.
+func (in *input) timeout() error {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	switch {
+	case in.interrupted:
+		return errInterrupted
+	case !in.by.IsZero() && !time.Now().Before(in.by):
+		return ErrHandshakeTimeout
+	default:
+		return ErrSilent
+	}
+}
+
+// arm sets the deadline of the Read that comes.
+func (in *input) arm() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	t := in.by
+	if in.c.cfg.PeerTimeout > 0 {
+		if silent := time.Now().Add(in.c.cfg.PeerTimeout); t.IsZero() || silent.Before(t) {
+			t = silent
+		}
+	}
+	if in.interrupted {
+		t = past
+	}
+	in.c.conn.SetReadDeadline(t)
+}
+
+// until makes reading fail at t, with a zero t never.
+func (in *input) until(t time.Time) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.by = t
+}
+
+// watch makes reading fail when ctx ends, until the returned function is called.
+func (in *input) watch(ctx context.Context) (stop func()) {
+	fired := make(chan struct{})
+	off := context.AfterFunc(ctx, func() {
+		defer close(fired)
+		in.mu.Lock()
+		defer in.mu.Unlock()
+		in.interrupted = true
+		in.c.conn.SetReadDeadline(past)
+	})
+	return func() {
+		if !off() {
+			<-fired
+		}
+		in.mu.Lock()
+		defer in.mu.Unlock()
+		in.interrupted = false
+	}
+}
+
+// await waits until t for the start of the next packet, which Packets will read. It is false if there is none.
+func (in *input) await(t time.Time) (bool, error) {
+	if len(in.pre) > 0 || len(in.dec.Buffered()) > 0 {
+		return true, nil
+	}
+	in.until(t)
+	b := make([]byte, 512)
+	n, err := in.fill(b)
+	in.pre = b[:n]
+	if n == 0 && errors.Is(err, ErrHandshakeTimeout) {
+		return false, nil
+	}
+	if n > 0 {
+		err = nil
+	}
+	return n > 0, err
+}
+
+// read returns the next packet with the circuit's state applied.
+func (in *input) read() (*Packet, error) {
+	if p := in.next; p != nil {
+		in.next = nil
+		return p, nil
+	}
+	p, err := in.dec.Next()
+	if err != nil {
+		return nil, err
+	}
+	return p, in.state.apply(p, in.c.Syntax())
+}
+
+// log logs about a single packet, at most once a second, so that the peer cannot fill the log.
+func (in *input) log(level slog.Level, msg string, args ...any) {
+	now := time.Now()
+	if now.Sub(in.logged) < time.Second {
+		in.suppressed++
+		return
+	}
+	args = append(args, "peer", in.c.Peer().Root, "suppressed", in.suppressed)
+	in.c.log.Log(context.Background(), level, msg, args...)
+	in.logged, in.suppressed = now, 0
+}
+
+// Body returns the body of the packet that Packets has just yielded, if that was too long to be held (its Size is not
+// 0). What is not read of it is skipped.
+func (c *Circuit) Body() io.Reader { return c.in.dec.Body() }
+
+// Packets yields the packets that are not the circuit's own affair. These are packets between entities, whose source
+// the peer has proved and whose target is hosted here, and complaints: _error, _failure and _warning packets about
+// something that we sent, with neither source nor target nor context, and with _tag_relay if that had a tag. Replies
+// to [Circuit.Request] go there.
+//
+// The loop greets if nobody has. It ends silently when the circuit was ended in order, by either side; otherwise with
+// an error. After a break, ranging again goes on. After the end of ctx, whose error it yields, nothing can be read
+// any more; the circuit still sends until Close.
+func (c *Circuit) Packets(ctx context.Context) iter.Seq2[*Packet, error] {
+	return func(yield func(*Packet, error) bool) {
+		if err := c.Handshake(ctx); err != nil {
+			if !orderly(err) {
+				yield(nil, err)
+			}
+			return
+		}
+		if !c.in.ranged.CompareAndSwap(false, true) {
+			yield(nil, ErrReading)
+			return
+		}
+		defer c.in.ranged.Store(false)
+		select {
+		case c.in.token <- struct{}{}: // a Request may have it for a while
+			defer func() { <-c.in.token }()
+		case <-ctx.Done():
+			yield(nil, ctx.Err())
+			return
+		case <-c.done:
+			return
+		}
+		for len(c.in.held) > 0 {
+			p := c.in.held[0]
+			c.in.held = c.in.held[1:]
+			if !yield(p, nil) {
+				return
+			}
+		}
+		defer c.in.watch(ctx)()
+		for {
+			p, err := c.in.read()
+			if err != nil {
+				if err = c.readFailed(ctx, err); err != nil {
+					yield(nil, err)
+				}
+				return
+			}
+			if c.admit(ctx, p) && !yield(p, nil) {
+				return
+			}
+			if c.in.over {
+				if err := c.Err(); !orderly(err) {
+					yield(nil, err)
+				}
+				return
+			}
+		}
+	}
+}
+
+func orderly(err error) bool { return errors.Is(err, ErrClosed) || errors.Is(err, io.EOF) }
+
+// readFailed ends the circuit for what the decoder reported, and returns what the loop over Packets shall say.
+func (c *Circuit) readFailed(ctx context.Context, err error) error {
+	if errors.Is(err, errInterrupted) && c.Err() == nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return errInterrupted
+	}
+	peer := addr(c.conn.RemoteAddr())
+	var malformed *Error
+	switch {
+	case errors.As(err, &malformed):
+		c.end(fmt.Errorf("psyc: circuit with %s: %w", peer, err), malformed.packet(), true)
+	case errors.Is(err, ErrSilent):
+		c.end(fmt.Errorf("psyc: circuit with %s: %w", peer, err), nil, false)
+	case c.in.croak != nil:
+		c.end(fmt.Errorf("psyc: %s hung up: %w", peer, c.in.croak), nil, false)
+	case err == io.EOF:
+		c.end(io.EOF, nil, false)
+	default:
+		c.end(fmt.Errorf("psyc: circuit with %s: %w", peer, err), nil, false)
+	}
+	if err := c.Err(); !orderly(err) {
+		return err
+	}
+	return nil
+}

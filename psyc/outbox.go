@@ -1,0 +1,262 @@
+package psyc
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+)
+
+// keepOut is the largest buffer that an idle circuit keeps.
+const keepOut = 4 << 10
+
+// past is a deadline that interrupts what is blocked.
+var past = time.Unix(1, 0)
+
+// An outbox holds the packets that wait for the writer, in wire form. Send appends at the one end, the writer takes
+// all there is.
+type outbox struct {
+	limit int
+	wake  chan struct{} // tells the writer that there is something to do
+
+	mu       sync.Mutex
+	render   Renderer
+	buf      []byte
+	marks    []mark        // one for each packet in buf
+	spare    []byte        // the buffer that the writer is done with
+	sparem   []mark        // likewise
+	room     chan struct{} // closed when the writer has taken buf; nil if nobody waits for that
+	lastSent time.Time
+	err      error     // not nil: nothing more is taken
+	finishBy time.Time // not zero: write what is left until then
+	aborted  bool      // write nothing more
+}
+
+// A mark says where a packet in the outbox ends, and whether the circuit made it itself.
+type mark struct {
+	end int
+	own bool
+}
+
+func (o *outbox) init(limit int) {
+	o.limit = limit
+	o.wake = make(chan struct{}, 1)
+}
+
+// set says how packets are written from now on.
+func (o *outbox) set(r Renderer) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.render = r
+}
+
+// add appends p. It waits for room unless own; a packet of the circuit's own is dropped when there is none, or it could
+// block the reader and with it the peer.
+func (o *outbox) add(ctx context.Context, p *Packet, own bool) error {
+	o.mu.Lock()
+	for o.err == nil && len(o.buf) >= o.limit {
+		if own {
+			o.mu.Unlock()
+			return nil
+		}
+		if o.room == nil {
+			o.room = make(chan struct{})
+		}
+		room := o.room
+		o.mu.Unlock()
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		o.mu.Lock()
+	}
+	defer o.mu.Unlock()
+	if o.err != nil {
+		return o.err
+	}
+	return o.append(p, own)
+}
+
+// append needs the lock.
+func (o *outbox) append(p *Packet, own bool) error {
+	if o.render.Syntax == PSYC09 {
+		p = withTagReply(p)
+	}
+	buf, err := o.render.Append(o.buf, p)
+	if err != nil {
+		return err
+	}
+	o.buf = buf
+	o.marks = append(o.marks, mark{len(buf), own})
+	o.signal()
+	return nil
+}
+
+// withTagReply returns p with the tag that it replies to under the name that psyced looks for in the 0.9 syntax.
+func withTagReply(p *Packet) *Packet {
+	i := slices.IndexFunc(p.Routing, func(v Var) bool { return v.Name == "_tag_relay" })
+	if i < 0 || p.Routing.Get("_tag_reply") != nil {
+		return p
+	}
+	q := *p
+	q.Routing = slices.Clone(p.Routing)
+	q.Routing[i].Name = "_tag_reply"
+	return &q
+}
+
+// addIdle appends an empty packet unless something is waiting, or was written less than quiet ago.
+func (o *outbox) addIdle(quiet time.Duration) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err == nil && len(o.buf) == 0 && time.Since(o.lastSent) >= quiet {
+		o.lastSent = time.Now()
+		o.append(&Packet{}, true)
+	}
+}
+
+func (o *outbox) signal() {
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take gives the writer all that waits; more is false when the writer has to end.
+func (o *outbox) take() (buf []byte, marks []mark, more bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.aborted || o.err != nil && len(o.buf) == 0 {
+		return nil, nil, false
+	}
+	if len(o.buf) == 0 {
+		return nil, nil, true
+	}
+	buf, marks = o.buf, o.marks
+	o.buf, o.marks = o.spare, o.sparem
+	o.spare, o.sparem = nil, nil
+	o.lastSent = time.Now()
+	if o.room != nil {
+		close(o.room)
+		o.room = nil
+	}
+	return buf, marks, true
+}
+
+// wrote takes buf back when its first n bytes are written. The packets that are not written whole return to the head
+// of the queue.
+func (o *outbox) wrote(buf []byte, marks []mark, n int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if n == len(buf) {
+		o.spare, o.sparem = buf[:0], marks[:0]
+		return
+	}
+	done, start := 0, 0
+	for done < len(marks) && marks[done].end <= n {
+		start = marks[done].end
+		done++
+	}
+	rest := append([]byte(nil), buf[start:]...)
+	var restm []mark
+	for _, m := range marks[done:] {
+		restm = append(restm, mark{m.end - start, m.own})
+	}
+	for _, m := range o.marks {
+		restm = append(restm, mark{m.end + len(rest), m.own})
+	}
+	o.buf, o.marks = append(rest, o.buf...), restm
+}
+
+// trim gives back what an idle circuit does not need.
+func (o *outbox) trim() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if cap(o.spare) > keepOut {
+		o.spare, o.sparem = nil, nil
+	}
+	if len(o.buf) == 0 && cap(o.buf) > keepOut {
+		o.buf, o.marks = nil, nil
+	}
+}
+
+// finish takes nothing more and lets the writer write what is left, with last as the last packet, until the deadline.
+func (o *outbox) finish(err error, deadline time.Time, last *Packet) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if last != nil {
+		o.append(last, true)
+	}
+	o.finishBy = deadline
+	o.close(err)
+}
+
+// abort takes nothing more and stops the writer.
+func (o *outbox) abort(err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.aborted = true
+	o.close(err)
+}
+
+// close needs the lock.
+func (o *outbox) close(err error) {
+	o.err = err
+	if o.room != nil {
+		close(o.room)
+		o.room = nil
+	}
+	o.signal()
+}
+
+// deadline returns until when the writer may write, now being given timeout for its next bytes.
+// It needs the lock.
+func (o *outbox) deadline(timeout time.Duration) time.Time {
+	t := time.Now().Add(timeout)
+	switch {
+	case o.aborted:
+		return past
+	case !o.finishBy.IsZero() && o.finishBy.Before(t):
+		return o.finishBy
+	default:
+		return t
+	}
+}
+
+// cause returns why nothing more is taken.
+func (o *outbox) cause() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.err
+}
+
+// unsentCount counts the packets of Send that are left.
+func (o *outbox) unsentCount() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n := 0
+	for _, m := range o.marks {
+		if !m.own {
+			n++
+		}
+	}
+	return n
+}
+
+// unsent parses the packets of Send that are left.
+func (o *outbox) unsent() []*Packet {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var left []*Packet
+	start := 0
+	for _, m := range o.marks {
+		if !m.own {
+			var p Packet
+			if _, err := p.Parse(o.buf[start:m.end], o.render.Syntax); err == nil {
+				left = append(left, p.Clone())
+			}
+		}
+		start = m.end
+	}
+	return left
+}
