@@ -1,0 +1,33 @@
+package xmlscan
+
+// Classes of ASCII characters. Bytes from 0x80 up are in none.
+const (
+	nameStart  = 1 << iota // begins a name; the colon does not
+	nameChar               // stands inside a name; the colon does not
+	white                  // tab, line feed, carriage return, space
+	plainText              // nothing to look at in text
+	plainValue             // nothing to look at in an attribute value
+)
+
+var class = func() (t [256]uint8) {
+	for c := range 0x80 {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', c == '_':
+			t[c] |= nameStart | nameChar
+		case '0' <= c && c <= '9', c == '-', c == '.':
+			t[c] |= nameChar
+		case c == ' ', c == '\t', c == '\n', c == '\r':
+			t[c] |= white
+		}
+		if (c >= ' ' || t[c]&white != 0) && c != '<' && c != '&' && c != ']' {
+			t[c] |= plainText
+		}
+		if c >= ' ' && c != '<' && c != '&' && c != '\'' && c != '"' {
+			t[c] |= plainValue
+		}
+	}
+	return t
+}()
+
+// IsSpace reports whether c is white space (XML 1.0 production S).
+func IsSpace(c byte) bool { return class[c]&white != 0 }

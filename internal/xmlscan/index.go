@@ -1,0 +1,192 @@
+package xmlscan
+
+import (
+	"bytes"
+	"slices"
+)
+
+// An Index describes one scanned element, or one piece of content, by offsets into its bytes.
+type Index struct {
+	Src      []byte    // what was scanned; offsets count from its start
+	Elements []Element // in document order; the first is the root
+	Attrs    []Attr    // of all elements, each element's in one run
+
+	spaces []span
+	arena  []byte    // namespace names that were spelt with references
+	outer  []byte    // prefixes and namespace names in scope around the root; never written to once set
+	around []binding // the prefixes among them; never written to once set
+	dflt   int32     // default namespace around the root
+}
+
+// An Element is one element. Its content holds the elements from its own number + 1 up to Next, not included.
+type Element struct {
+	Start    int32 // of the start tag; the qualified name begins one byte later
+	Inner    int32 // of the content
+	InnerEnd int32 // start of the end tag; Inner if the element is one empty-element tag
+	End      int32 // behind the end tag
+	Next     int32 // number of the first element behind this one's descendants
+	Attr     int32 // number of the first attribute
+	Space    int32 // namespace, for [Index.Space]
+	Attrs    uint16
+	Prefix   uint16 // bytes of the prefix, 0 if there is none
+	Name     uint16 // bytes of the qualified name
+}
+
+// An Attr is one attribute or namespace declaration.
+type Attr struct {
+	Name     int32 // where the qualified name begins
+	Value    int32 // where the value lies, without its quotes
+	ValueEnd int32
+	Space    int32 // namespace; [NoSpace] without prefix, [XMLNS] of a declaration
+	NameLen  uint16
+	Prefix   uint16 // bytes of the prefix, 0 if there is none
+	Escaped  bool   // the value is not what is spelt: AppendValue decodes it
+}
+
+// Numbers of namespaces that are the same in every index.
+const (
+	NoSpace int32 = iota // no namespace
+	XML                  // http://www.w3.org/XML/1998/namespace
+	XMLNS                // http://www.w3.org/2000/xmlns/, which declarations are in
+	reserved
+)
+
+// Namespace names that cannot be declared anew (Namespaces in XML 1.0, section 3).
+const (
+	XMLSpace   = "http://www.w3.org/XML/1998/namespace"
+	XMLNSSpace = "http://www.w3.org/2000/xmlns/"
+)
+
+// A span is where some bytes lie.
+type span struct {
+	lo, hi int32
+	in     source
+}
+
+type source uint8
+
+const (
+	inSrc source = iota
+	inArena
+	inOuter
+)
+
+func (ix *Index) bytes(s span) []byte {
+	switch s.in {
+	case inArena:
+		return ix.arena[s.lo:s.hi]
+	case inOuter:
+		return ix.outer[s.lo:s.hi]
+	}
+	return ix.Src[s.lo:s.hi]
+}
+
+// Space returns the namespace name with the given number; it borrows from the index.
+func (ix *Index) Space(n int32) []byte { return ix.bytes(ix.spaces[n]) }
+
+// Prefix returns the prefix of an element.
+func (ix *Index) Prefix(e *Element) []byte {
+	return ix.Src[e.Start+1 : e.Start+1+int32(e.Prefix)]
+}
+
+// QName returns the qualified name of an element.
+func (ix *Index) QName(e *Element) []byte {
+	return ix.Src[e.Start+1 : e.Start+1+int32(e.Name)]
+}
+
+// Local returns the name of an element without its prefix.
+func (ix *Index) Local(e *Element) []byte {
+	return local(ix.QName(e), e.Prefix)
+}
+
+// AttrQName returns the qualified name of an attribute.
+func (ix *Index) AttrQName(a *Attr) []byte {
+	return ix.Src[a.Name : a.Name+int32(a.NameLen)]
+}
+
+// AttrLocal returns the name of an attribute without its prefix.
+func (ix *Index) AttrLocal(a *Attr) []byte {
+	return local(ix.AttrQName(a), a.Prefix)
+}
+
+func local(qname []byte, prefix uint16) []byte {
+	if prefix == 0 {
+		return qname
+	}
+	return qname[prefix+1:]
+}
+
+// AttrsOf returns the attributes of an element, declarations included, in the order of the tag.
+func (ix *Index) AttrsOf(e *Element) []Attr {
+	return ix.Attrs[e.Attr : e.Attr+int32(e.Attrs)]
+}
+
+// Declares reports whether a is a namespace declaration, and of which prefix; "" is the default namespace.
+func (ix *Index) Declares(a *Attr) (prefix []byte, ok bool) {
+	switch {
+	case a.Space != XMLNS:
+		return nil, false
+	case a.Prefix == 0:
+		return nil, true
+	}
+	return ix.AttrLocal(a), true
+}
+
+// Value returns the value of an attribute: a slice of Src if it is what is spelt, otherwise a new one.
+func (ix *Index) Value(a *Attr) []byte {
+	raw := ix.Src[a.Value:a.ValueEnd]
+	if !a.Escaped {
+		return raw
+	}
+	return AppendValue(nil, raw)
+}
+
+// InScope returns the declarations in force around element n, not counting its own, one for each prefix. The default
+// namespace, if there is one, has the prefix "".
+func (ix *Index) InScope(n int32) []Declaration {
+	found := []Declaration{{"", string(ix.Space(ix.dflt))}}
+	declare := func(prefix, space string) {
+		for i := range found {
+			if found[i].Prefix == prefix {
+				found[i].Space = space
+				return
+			}
+		}
+		found = append(found, Declaration{prefix, space})
+	}
+	for _, b := range ix.around {
+		declare(string(ix.bytes(b.prefix)), string(ix.Space(b.space)))
+	}
+	for i := int32(0); i < n; {
+		e := &ix.Elements[i]
+		if e.Next <= n {
+			i = e.Next // a neighbour of an ancestor
+			continue
+		}
+		attrs := ix.AttrsOf(e)
+		for j := range attrs {
+			if prefix, ok := ix.Declares(&attrs[j]); ok && string(prefix) != "xml" {
+				declare(string(prefix), string(ix.Value(&attrs[j])))
+			}
+		}
+		i++
+	}
+	if found[0].Space == "" {
+		found = found[1:]
+	}
+	return found
+}
+
+// Clone returns a copy that shares no memory with ix but what never changes.
+func (ix *Index) Clone() *Index {
+	return &Index{
+		Src:      bytes.Clone(ix.Src),
+		Elements: slices.Clone(ix.Elements),
+		Attrs:    slices.Clone(ix.Attrs),
+		spaces:   slices.Clone(ix.spaces),
+		arena:    bytes.Clone(ix.arena),
+		outer:    ix.outer,
+		around:   ix.around,
+		dflt:     ix.dflt,
+	}
+}

@@ -1,0 +1,45 @@
+// Package xmpp reads and writes XMPP stanzas and speaks XMPP streams between servers and to components.
+//
+// # Stanzas
+//
+// A [Stanza] is a message, presence or iq (RFC 6120 section 8). Its attributes are fields; its children stay the bytes that
+// they came in, checked, and are looked at through an index:
+//
+//	for s, err := range xmpp.NewDecoder(r).Stanzas() {
+//		...
+//		fmt.Println(s.From, s.Text("body"))
+//	}
+//
+// An [Element] is a view of one child and costs nothing. [Stanza.Child] finds by namespace and name, never by prefix;
+// [Stanza.SetText], [Stanza.SetRaw] and [Stanza.SetTree] change children, the last by way of a [etree.Element]. For a
+// few extensions that servers need there are typed views, such as [Stanza.Delay], [Stanza.DiscoInfo], [Stanza.MUCUser]
+// and [Stanza.Error]. A view of something that is not there, or not as it should be, is empty: an extension that makes no
+// sense to us never breaks the stanza, let alone the stream.
+//
+// # What is kept
+//
+// Writing a stanza again loses nothing: [Stanza.Append] writes children byte for byte, with their prefixes, CDATA sections and
+// white space, and the stanza's element with the same attributes, of which unknown ones are in Attrs. Addresses are
+// canonical in From and To, and written in the spelling that they came in. An address that PRECIS refuses but other servers
+// let pass is carried as it is; one that is no address at all, or an iq whose type does not exist, is a [*StanzaError] that
+// comes together with the stanza.
+//
+// Children can only be understood in their namespaces. What the stanza element declares is in Attrs. When a stanza leaves its
+// stream, each prefix that was declared on the stream and occurs in the stanza is added there. The content namespace of
+// the stream (jabber:client, jabber:server, jabber:component:accept) means "here", and changes with the stream:
+// [Stanza.AppendFor] rewrites it where the stanza or one of its children declares it explicitly. This is the one change to
+// the bytes of children that is ever made.
+//
+// What is written is well-formed, whatever the fields hold. Characters that XML forbids (control characters but tab and line
+// ends, U+FFFE, U+FFFF, bytes that are not UTF-8) become U+FFFD in values and text; escaping cannot make them legal, and
+// a server that sees one closes the stream for everybody on it. Names are never altered: an attribute with a bad one is
+// left out.
+//
+// # XML
+//
+// XMPP uses a part of XML (RFC 6120 section 11), and the reader accepts this part and nothing else: UTF-8 without a byte order
+// mark, no document type, comments, processing instructions, or entities but the predefined five; names by the fourth edition
+// of XML 1.0, which is what the parsers of other servers know; prefixes declared, no attribute twice. A fault is a
+// [*StreamError] with the condition that the peer deserves and a [*SyntaxError] that says where it is. [Limits] bound
+// what a peer can make us hold, and an element is cut off at its very last byte, since what follows may be another protocol.
+package xmpp
