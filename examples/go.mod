@@ -1,0 +1,13 @@
+module github.com/switchyard-im/switchyard/examples
+
+go 1.25.0
+
+require github.com/switchyard-im/switchyard v0.0.0
+
+require (
+	github.com/beevik/etree v1.8.1 // indirect
+	golang.org/x/net v0.57.0 // indirect
+	golang.org/x/text v0.40.0 // indirect
+)
+
+replace github.com/switchyard-im/switchyard => ../

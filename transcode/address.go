@@ -1,0 +1,52 @@
+package transcode
+
+import (
+	"fmt"
+
+	"github.com/switchyard-im/switchyard/uniform"
+)
+
+// addressBook remembers how recent addresses are spelt on the other side: a link carries the same few pairs again and
+// again, and preparing a name costs more than all the rest of a conversion.
+type addressBook struct {
+	uniforms map[uniform.JID]string
+	jids     map[string]uniform.JID
+	key      []byte
+}
+
+// addresses is how many pairs an addressBook holds before it starts over.
+const addresses = 1024
+
+// uniform returns the psyc spelling of j without its resource.
+func (b *addressBook) uniform(j uniform.JID) string {
+	if u, ok := b.uniforms[j]; ok {
+		return u
+	}
+	if b.uniforms == nil || len(b.uniforms) >= addresses {
+		b.uniforms = make(map[uniform.JID]string)
+	}
+	u := j.Uniform().String()
+	b.uniforms[j] = u
+	return u
+}
+
+// jid returns the address that a uniform and a resource spell.
+func (b *addressBook) jid(u, resource []byte) (uniform.JID, error) {
+	b.key = append(append(append(b.key[:0], u...), 0), resource...)
+	if j, ok := b.jids[string(b.key)]; ok {
+		return j, nil
+	}
+	parsed, err := uniform.Parse(string(u))
+	if err != nil {
+		return uniform.JID{}, badAddress(fmt.Sprintf("address %q", u), err)
+	}
+	j, err := parsed.JID(string(resource))
+	if err != nil {
+		return uniform.JID{}, badAddress(fmt.Sprintf("address %q with resource %q", u, resource), err)
+	}
+	if b.jids == nil || len(b.jids) >= addresses {
+		b.jids = make(map[string]uniform.JID)
+	}
+	b.jids[string(b.key)] = j
+	return j, nil
+}

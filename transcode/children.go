@@ -1,0 +1,179 @@
+package transcode
+
+import (
+	"github.com/switchyard-im/switchyard/psyc"
+	"github.com/switchyard-im/switchyard/xmpp"
+)
+
+// natives are the methods that are a type of stanza, by themselves or through their closest ancestor.
+var natives = map[string]stanzaType{
+	methodMessage:                    {xmpp.Message, ""},
+	methodPrivate:                    {xmpp.Message, "chat"},
+	methodPublic:                     {xmpp.Message, "groupchat"},
+	methodAnnouncement:               {xmpp.Message, "headline"},
+	"_notice_place_topic":            {xmpp.Message, "groupchat"},
+	"_status_place_topic":            {xmpp.Message, "groupchat"},
+	methodPresence:                   {xmpp.Presence, ""},
+	"_status_presence":               {xmpp.Presence, ""},
+	"_status_person_present":         {xmpp.Presence, ""},
+	"_status_person_away":            {xmpp.Presence, ""},
+	"_status_person_absent":          {xmpp.Presence, "unavailable"},
+	methodFriendship:                 {xmpp.Presence, "subscribe"},
+	methodFriends:                    {xmpp.Presence, "subscribed"},
+	"_status_friendship_established": {xmpp.Presence, "subscribed"},
+	methodUnfriend:                   {xmpp.Presence, "unsubscribe"},
+	methodUnfriended:                 {xmpp.Presence, "unsubscribed"},
+	methodStatusPerson:               {xmpp.Presence, "probe"},
+}
+
+// native returns the type of stanza that a method is, through its closest ancestor.
+func native(method string) (stanzaType, bool) {
+	for m := method; m != ""; m = parent(m) {
+		if t, ok := natives[m]; ok {
+			return t, true
+		}
+	}
+	return stanzaType{}, false
+}
+
+// children puts together the children of the stanza that p is, and returns its kind and type.
+func (r *reader) children(p *psyc.Packet) (xmpp.Kind, string, error) {
+	r.raw, r.texts, r.filled, r.openType = r.raw[:0], filling{}, fill{}, false
+	xml, err := r.v.xml()
+	if err != nil {
+		return 0, "", err
+	}
+	if psyc.Inherits(p.Method, "_jabber") {
+		return r.verbatim(p, xml)
+	}
+	if t, ok := native(p.Method); ok {
+		switch t.kind {
+		case xmpp.Message:
+			err = r.message(p, t.typ, xml)
+			r.openType = p.Method == methodMessage
+		default:
+			t.typ, err = r.presence(p, t.typ, xml)
+		}
+		return t.kind, t.typ, err
+	}
+	for i := range requests {
+		if q := &requests[i]; psyc.Inherits(p.Method, q.method) && len(p.Routing.Get(varTag)) > 0 {
+			if r.raw = q.usual(r.raw, r.v.value[fieldFragment]); r.v.has[fieldXML] {
+				r.raw = append(r.raw[:0], xml...)
+			}
+			return xmpp.IQ, "get", nil
+		}
+	}
+	if answered(p) {
+		for i := range results {
+			if psyc.Inherits(p.Method, results[i].method) {
+				r.raw = results[i].write(r.raw, p)
+				return xmpp.IQ, "result", nil
+			}
+		}
+	}
+	if fail := failureMethod(p.Method); fail != nil {
+		return r.failure(p, fail, xml)
+	}
+	return r.readable(p)
+}
+
+// answered reports whether p answers a question that had an id.
+func answered(p *psyc.Packet) bool {
+	return len(p.Routing.Get(varTagRelay)) > 0 || len(p.Routing.Get(varTagReply)) > 0
+}
+
+// verbatim reads a method that carries XML. The variable comes first: the body beside it is a sentence for people.
+func (r *reader) verbatim(p *psyc.Packet, xml []byte) (xmpp.Kind, string, error) {
+	for m := p.Method; m != ""; m = parent(m) {
+		if t, ok := verbatims[m]; ok {
+			if !r.v.has[fieldXML] {
+				xml = p.Body
+			}
+			r.raw = append(r.raw, xml...)
+			r.openType = t.typ == ""
+			return t.kind, t.typ, nil
+		}
+	}
+	return 0, "", &Error{xmpp.FeatureNotImplemented, methodUnsupported, unknownMethod(p.Method)}
+}
+
+// assemble fills the texts into the skeleton: that of the packet, or the usual one.
+func (r *reader) assemble(xml, usual []byte) error {
+	if !r.v.has[fieldXML] {
+		xml = usual
+	}
+	e, err := r.v.escaping()
+	if err != nil {
+		return err
+	}
+	r.raw, r.filled, err = r.texts.fill(r.raw, xml, e)
+	return err
+}
+
+// message reads a text to somebody.
+func (r *reader) message(p *psyc.Packet, typ string, xml []byte) error {
+	r.texts[markSubject], r.texts[markNick] = r.v.value[fieldTopic], r.v.value[fieldNick]
+	action := r.v.value[fieldAction]
+	switch {
+	case !psyc.Inherits(p.Method, methodMessage): // a topic; what is in the body says so in words
+	case len(p.Body) == 0 && len(action) > 0:
+		r.body = append(append(r.body[:0], meCommand...), action...)
+		r.texts[markBody] = r.body
+	default:
+		r.texts[markBody] = p.Body
+	}
+	r.usual = usualMessage(r.usual[:0], &r.texts)
+	return r.assemble(xml, r.usual)
+}
+
+// presence reads presence and friendship.
+func (r *reader) presence(p *psyc.Packet, typ string, xml []byte) (string, error) {
+	r.texts[markStatus], r.texts[markNick] = r.v.value[fieldDescription], r.v.value[fieldNick]
+	show := ""
+	if typ == "" {
+		a := availabilityOf(p.Method, r.v.value[fieldAvailability])
+		if show = a.show; a.absent {
+			typ = "unavailable"
+		}
+	}
+	r.usual = usualPresence(r.usual[:0], show, &r.texts)
+	return typ, r.assemble(xml, r.usual)
+}
+
+// failure reads a failure as the error of what failed.
+func (r *reader) failure(p *psyc.Packet, fail *failure, xml []byte) (xmpp.Kind, string, error) {
+	kind := failedKind(p)
+	if kind == xmpp.IQ && !answered(p) {
+		kind = xmpp.Message
+	}
+	if r.v.has[fieldXML] {
+		r.raw = append(r.raw, xml...)
+		return kind, "error", nil
+	}
+	text := r.v.value[fieldText]
+	if len(text) == 0 && string(p.Body) != fail.text {
+		text = psyc.Value(p.Text())
+	}
+	r.raw = fail.usual(r.raw, fail.typ, text)
+	return kind, "error", nil
+}
+
+// readable makes a message of what has no stanza: its template with the values filled in.
+func (r *reader) readable(p *psyc.Packet) (xmpp.Kind, string, error) {
+	if p.Method == "" && len(p.Entity) == 0 || circuit(p) {
+		return 0, "", &Error{xmpp.FeatureNotImplemented, methodUnsupported, unknownMethod(p.Method)}
+	}
+	typ := "chat"
+	if isPlace(p.Routing.Get(varContext)) {
+		typ = "groupchat"
+	}
+	text := p.Text()
+	if text == "" {
+		text = p.Method
+	}
+	if text != "" {
+		r.raw = append(appendText(append(r.raw, "<body>"...), []byte(text), usualEscaping), "</body>"...)
+	}
+	return xmpp.Message, typ, nil
+}

@@ -1,0 +1,158 @@
+// Package transcode turns XMPP stanzas into PSYC packets and back without loss.
+//
+// A [Converter] writes what PSYC has a word for in that word, so that people and programs on PSYC understand it, and
+// carries everything else beside it, so that the stanza which comes out at the far end is the one that went in: same
+// kind, addresses, attributes and language, and the same children byte for byte, with their prefixes, CDATA sections,
+// white space and order. Packets survive the way through XMPP likewise. Both hold in PSYC 1.0 and 0.9.
+//
+// The package is pure: it knows no clock, no goroutine, no connection.
+//
+// The rest of this page is the scheme, for those who have to speak it. Two peers speak it once they have agreed to, on
+// this circuit; they are called profile peers here. Everybody else, psyced first, is a plain peer.
+//
+// # Addresses, id, language
+//
+// The routing header says who speaks to whom, in the mapping of package uniform, and which question is meant:
+//
+//	from           _source, and _resource_source for the resource
+//	to             _target, and _resource_target
+//	id             _tag; _tag_relay, in 0.9 _tag_reply, if the type is error or the stanza an iq of type result
+//	xml:lang       _language
+//
+// Only _source, _target, _context, _source_relay, _tag and _tag_relay (_tag_reply) stand in the routing header, all other
+// variables in the entity header. A stanza without from or to has no such variable; it never travels on a link.
+//
+// from is read from _context if there is one, otherwise from _source, and from nothing else. If the context is a place
+// and the method inherits from _message_public, the resource of from is the occupant's nick, _nick_local or else _nick.
+//
+// The entity variable _jabber_attributes holds what these variables cannot: attributes of the stanza element in XML
+// syntax, name='value', one blank between two, tabs and line ends as character references, so that it is one line. In it
+// stand
+//
+//   - an id of more than 256 bytes, and an id, language or resource (with the whole address) that has a control character
+//     or a blank at an end;
+//   - from and to as they are spelt, where the canonical address is spelt otherwise. It must be another spelling of the
+//     address in the routing header; what is no address at all may stand there if the routing header has none;
+//   - a type that the method does not say;
+//   - attributes that are there but empty, unknown and prefixed attributes, and namespace declarations: those of the stanza
+//     element and those of the stream that the children need.
+//
+// No attribute may stand there beside a variable that says it. _jabber_prefix is the prefix of the stanza element, with its
+// declaration among the attributes. _jabber_namespace is the content namespace that the stanza came in (jabber:server,
+// jabber:client or jabber:component:accept); it is there if a first-level child declares one of the three explicitly: a
+// child that declares this one follows the stanza into the namespace of another stream, any other stays what it is.
+//
+// # Native forms
+//
+// Messages with a text in their <body/>:
+//
+//	type chat       _message_private
+//	groupchat       _message_public
+//	headline        _message_announcement
+//	none            _message; also for types unknown to RFC 6121 and for normal, with the type in _jabber_attributes
+//	error           the method of the condition, see below
+//
+//	body            the packet's body; a text that begins with "/me " and goes on with something other than
+//	                a blank is _action without that beginning, and there is no body
+//	subject         _topic
+//	nick (XEP-0172) _nick
+//
+// Presence, unless it has a child in the namespaces of group chat:
+//
+//	available       _notice_presence_here            _degree_availability 7
+//	  chat          _notice_presence_here_talkative  8
+//	  dnd           _notice_presence_here_busy       4; 5 and 6 are read as dnd too
+//	  away          _notice_presence_away            3
+//	  xa            _notice_presence_absent_vacation 2
+//	unavailable     _notice_presence_absent          1
+//	subscribe       _request_friendship
+//	subscribed      _notice_friendship_established
+//	unsubscribe     _notice_friendship_removed
+//	unsubscribed    _notice_friendship_removed_implied
+//	probe           _request_status_person
+//
+//	status          _description_presence
+//	nick            _nick
+//
+// Requests, an iq of type get with an id that can be a _tag, and one child:
+//
+//	urn:xmpp:ping                            _request_ping
+//	jabber:iq:version                        _request_version
+//	jabber:iq:last                           _request_description_time
+//	vcard-temp                               _request_description_vCard
+//	http://jabber.org/protocol/disco#info    _request_list_feature, the node is _target_fragment
+//	http://jabber.org/protocol/disco#items   _request_list_item, likewise
+//
+// Errors about messages, with their text in _text_XMPP and a fixed template as the body; [Failure] lists the methods.
+//
+// # Skeleton
+//
+// The entity variable _jabber_XML of a native form is the children of the stanza, where each text that travels natively is
+// replaced by one byte that XML cannot contain: 0x01 for the body, 0x02 for the subject, 0x03 for the status, 0x04 for
+// the nick. Each occurs at most once and is all the content of a child of that name, of the stanza's namespace or XEP-0172.
+// The receiver puts the text back. A native text without its mark is for display: the XML holds the same text.
+//
+// A text is taken out only if writing it again gives the same bytes: it has no child elements, CDATA sections, numeric
+// references or carriage returns, and is escaped in one manner. & and < are always written as &amp; and &lt;. Which of > " '
+// are written as &gt; &quot; &apos; is the value of _jabber_escape, a list of these characters in this order; without the
+// variable it is > alone. One value holds for all texts of a packet. A text that is not taken out is displayed up to 4096
+// bytes; a message with a longer one has no native form.
+//
+// _jabber_XML is left out where the receiver can make it by itself. It then stands for the children in this order, each
+// there if its variable is there and not empty:
+//
+//	message    <subject>2</subject><body>1</body><nick xmlns='http://jabber.org/protocol/nick'>4</nick>
+//	presence   <show>as above</show><status>3</status><nick ...>4</nick>
+//	request    <ping xmlns='...'/>, <query xmlns='...'/>, <vCard xmlns='...'/>; with node='...' behind the namespace
+//	error      <error type='t'><c xmlns='n'/><text xmlns='n'>text</text></error>, t being the usual type of condition c
+//	           and n urn:ietf:params:xml:ns:xmpp-stanzas
+//
+// # Verbatim forms
+//
+// What has no native form travels as it is: the children are the packet's body in 1.0, and _jabber_XML in 0.9 (where a body
+// beside it is a sentence for people, as psyced sends it). The receiver takes both in both. The methods are _jabber_message,
+// _jabber_presence and _jabber_iq, with the type behind them if RFC 6120 or 6121 defines it: _jabber_iq_get,
+// _jabber_message_chat, _jabber_presence_error and so on. Any other type is in _jabber_attributes.
+//
+// # Lines of PSYC 0.9
+//
+// The syntax 0.9 has no escapes, and a carriage return, NUL, BS or 0xFF ends or edits a line, "." ends a packet, and a blank
+// before a value is lost. A text with something of that kind is not taken out of the XML; what is displayed is degraded.
+// XML with something of that kind, which can only be a carriage return or a leading blank, is sent in base64 with
+// _encoding_jabber_XML base64 beside _jabber_XML.
+//
+// # Packets through XMPP
+//
+// A packet that no stanza is the word for becomes a message of type chat, or groupchat from a place, whose body is the
+// packet's with the template filled in, or the method where there is no body. _message and what inherits from it is text,
+// not template. Text that XML cannot contain becomes U+FFFD.
+//
+// If the stanza alone would not give the packet back, a last child is added:
+//
+//	<packet xmlns='urn:x-switchyard:packet:0'>base64</packet>
+//
+// The base64 is the content of the packet in PSYC 1.0, lengths as package psyc writes them: all entity variables, method and
+// body, but no routing header. context='true' says that from was a context. The far end restores the packet, with
+// addresses and tag from the stanza, only if converting it gives this very stanza byte for byte. It can thus say nothing
+// that the stanza does not show. It has no routing variables, no operators but ":", no state operations, no methods of the
+// circuit, no variables that act wherever they stand; whatever else calls itself a packet is an ordinary extension.
+//
+// An iq has one child only and goes without. Two packets count as equal if they have the same addresses, tag, variables,
+// method and body; the order of variables and _INTERNAL variables do not count. Other routing variables, such as
+// _source_relay, belong to the way that a packet took on PSYC and do not cross XMPP.
+//
+// # Refusals
+//
+// A packet is refused with _error_invalid_profile if its XML is not well-formed, if a variable of the profile occurs twice,
+// if a mark is unknown, repeated, misplaced or without its text, if the attributes cannot be those of a stanza or contradict
+// other variables, or if the native form and the XML say different things. Addresses without a JID, such as those with a
+// port, are _error_invalid_uniform; packets that change or query state are _failure_unsupported_state: state is to be
+// applied before. Packets of the circuit itself are no stanzas.
+//
+// # Plain peers
+//
+// A plain peer gets native forms without _resource_source, _resource_target and variables of the _jabber family, and such
+// variables are not read from it, except for _jabber_XML in the methods below _jabber. Messages and presence have no _tag,
+// everybody has a _nick, lines stay short. That is not lossless, and the ids of requests have to be replaced by the link,
+// which knows who asked what.
+package transcode

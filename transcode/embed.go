@@ -1,0 +1,202 @@
+package transcode
+
+import (
+	"bytes"
+	"encoding/base64"
+
+	"github.com/switchyard-im/switchyard/psyc"
+	"github.com/switchyard-im/switchyard/xmpp"
+)
+
+// What a stanza cannot say of a packet travels in one more child, the last: <packet/> in nsPacket. It holds the content
+// of the packet, that is entity variables, method and body as PSYC 1.0, in base64. It says nothing about addresses;
+// context='true' tells that from is a context. Whoever finds one restores the packet only if that converts to this very
+// stanza, byte for byte: then it adds nothing to what every filter on the way has seen, and everything else that calls
+// itself a packet is an extension like any other.
+const (
+	nsPacket    = "urn:x-switchyard:packet:0"
+	packetOpen  = "<packet xmlns='" + nsPacket + "'>"
+	packetOpenC = "<packet xmlns='" + nsPacket + "' context='true'>"
+	packetClose = "</packet>"
+)
+
+// packed holds what is needed to put packets into stanzas and take them out.
+type packed struct {
+	p        psyc.Packet
+	content  []byte // of a packet in PSYC 1.0
+	kids     []byte
+	is, want []byte
+	inner    *Converter
+}
+
+// canonical is the form in which packets are compared: what a stanza says does not depend on who reads it.
+var canonical = [...]form{{syntax: psyc.PSYC10}, {syntax: psyc.PSYC09}}
+
+// embed adds to s, which was read from p, what s does not say of p. An iq has one child only and goes without.
+func (c *Converter) embed(s *xmpp.Stanza, p *psyc.Packet) (*xmpp.Stanza, error) {
+	if c.says(s, p) {
+		return s, nil
+	}
+	if c.in.v.has[fieldXML] {
+		if err := agree(s, p, &c.in); err != nil {
+			return nil, err
+		}
+	}
+	if s.Kind == xmpp.IQ || c.Strip || !embeddable(p) {
+		return s, nil
+	}
+	k := &c.put
+	k.p = psyc.Packet{Entity: k.p.Entity[:0], Method: p.Method, Body: p.Body}
+	for _, v := range p.Entity {
+		if internal(v.Name) {
+			continue
+		}
+		v.Op = psyc.Set
+		k.p.Entity = append(k.p.Entity, v)
+	}
+	var err error
+	if k.content, err = k.p.Append(k.content[:0], psyc.PSYC10); err != nil {
+		return s, nil
+	}
+	open := packetOpen
+	if len(p.Routing.Get(varContext)) > 0 {
+		open = packetOpenC
+	}
+	k.kids = append(append(k.kids[:0], s.Raw()...), open...)
+	k.kids = base64.StdEncoding.AppendEncode(k.kids, k.content)
+	k.kids = append(k.kids, packetClose...)
+	if err := s.SetRaw(k.kids); err != nil {
+		return nil, &Error{xmpp.InternalServerError, methodInvalidProfile, err}
+	}
+	return s, nil
+}
+
+// says reports whether s says all of p, so that Packet gives p back.
+func (c *Converter) says(s *xmpp.Stanza, p *psyc.Packet) bool {
+	if q := c.restore(s, &c.put); q != nil {
+		return same(p, q)
+	}
+	for _, f := range canonical {
+		if q, err := c.probe.write(s, &c.book, f); err == nil && same(p, q) {
+			return true
+		}
+	}
+	return false
+}
+
+// embeddable reports whether a stanza may bring p back.
+func embeddable(p *psyc.Packet) bool {
+	if p.State != 0 || circuitMethod(p.Method) {
+		return false
+	}
+	for i := range p.Entity {
+		if name := p.Entity[i].Name; actsAnywhere(name) && !internal(name) {
+			return false
+		}
+	}
+	return true
+}
+
+// restore returns the packet that s carries in its last child, nil if there is none that may be believed.
+func (c *Converter) restore(s *xmpp.Stanza, k *packed) *psyc.Packet {
+	if s.Kind == xmpp.IQ || c.Strip || !bytes.Contains(s.Raw(), []byte(nsPacket)) {
+		return nil
+	}
+	var last xmpp.Element
+	for e := range s.Children() {
+		last = e
+	}
+	if !last.Is(nsPacket, "packet") {
+		return nil
+	}
+	var err error
+	if k.content, err = base64.StdEncoding.Strict().AppendDecode(k.content[:0], last.Inner()); err != nil {
+		return nil
+	}
+	n, err := k.p.Parse(k.content, psyc.PSYC10)
+	if err != nil || n != len(k.content) || len(k.p.Routing) > 0 || !embeddable(&k.p) {
+		return nil
+	}
+	for i := range k.p.Entity {
+		if k.p.Entity[i].Op != psyc.Set {
+			return nil
+		}
+	}
+	if !s.From.IsZero() {
+		name := varSource
+		if v, _ := last.Attr("context"); v == "true" {
+			name = varContext
+		}
+		k.p.Routing.Add(psyc.Set, name, c.book.uniform(s.From))
+	}
+	if !s.To.IsZero() {
+		k.p.Routing.Add(psyc.Set, varTarget, c.book.uniform(s.To))
+	}
+	if s.ID != "" {
+		if !plain(s.ID, maxTag) {
+			return nil
+		}
+		name := varTag
+		if answers(s.Kind, s.Type) {
+			name = varTagRelay
+		}
+		k.p.Routing.Add(psyc.Set, name, s.ID)
+	}
+	if k.inner == nil {
+		k.inner = new(Converter)
+	}
+	k.inner.Space = s.Space
+	back, err := k.inner.Stanza(&k.p)
+	if err != nil {
+		return nil
+	}
+	k.is, k.want = back.Append(k.is[:0]), s.Append(k.want[:0])
+	if !bytes.Equal(k.is, k.want) {
+		return nil
+	}
+	return &k.p
+}
+
+// same reports whether p and q are the same to everybody: same addresses, tag, entity variables, method and body. The
+// order of variables, properties of the process and the name of the tag in an answer are not counted; neither is where
+// in a method below _jabber the XML stands.
+func same(p, q *psyc.Packet) bool {
+	if p.Method != q.Method || !bytes.Equal(p.Body, q.Body) {
+		return false
+	}
+	for _, name := range [...]string{varSource, varContext, varTarget, varTag} {
+		if !bytes.Equal(p.Routing.Get(name), q.Routing.Get(name)) {
+			return false
+		}
+	}
+	n := 0
+	for i := range p.Entity {
+		v := &p.Entity[i]
+		if internal(v.Name) {
+			continue
+		}
+		n++
+		if !contains(q.Entity, v, i) {
+			return false
+		}
+	}
+	return n == len(q.Entity)
+}
+
+// contains reports whether vars have v, at the place where they should or else as the only one of that name.
+func contains(vars psyc.Vars, v *psyc.Var, at int) bool {
+	found := 0
+	for i := range vars {
+		w := &vars[(at+i)%len(vars)]
+		if w.Name != v.Name {
+			continue
+		}
+		if found++; found > 1 || !bytes.Equal(w.Value, v.Value) {
+			return false
+		}
+		if i == 0 {
+			return true
+		}
+	}
+	return found == 1
+}

@@ -1,0 +1,121 @@
+package transcode
+
+import (
+	"bytes"
+	"unicode/utf8"
+
+	"github.com/switchyard-im/switchyard/psyc"
+)
+
+// PSYC 0.9 consists of lines and has no escapes. What a line cannot hold must not be taken out of the XML; it is shown
+// in a degraded form, which nobody reads back.
+
+// psycedLine is how long the lines are that we make for psyced, whose driver cuts at 2048 bytes: room is left for the
+// name of a variable.
+const psycedLine = 1900
+
+// renderer returns what renders packets in this form.
+func (f form) renderer() psyc.Renderer {
+	r := psyc.Renderer{Syntax: f.syntax}
+	if !f.plain {
+		r.Line, r.Exact = -1, true
+	}
+	return r
+}
+
+// fitsLines reports whether all bytes of text arrive as they are in lines.
+func fitsLines(text []byte) bool {
+	for _, c := range text {
+		if c == 0 || c == '\b' || c == '\r' || c == 0xFF {
+			return false
+		}
+	}
+	return true
+}
+
+// fitsValue reports whether text may be the value of a variable: continuation lines begin with a tab, so that any line
+// will do, but blanks before the first are lost.
+func fitsValue(text []byte) bool {
+	return fitsLines(text) && (len(text) == 0 || text[0] != ' ' && text[0] != '\t')
+}
+
+// fitsBody reports whether text may be a body: no line may be a delimiter.
+func fitsBody(text []byte) bool {
+	if !fitsLines(text) {
+		return false
+	}
+	for i := bytes.IndexByte(text, '.'); i >= 0; {
+		if (i == 0 || text[i-1] == '\n') && (i+1 == len(text) || text[i+1] == '\n') {
+			return false
+		}
+		n := bytes.IndexByte(text[i+1:], '.')
+		if n < 0 {
+			break
+		}
+		i += 1 + n
+	}
+	return true
+}
+
+// degrade returns text as it may be shown in PSYC 0.9: control characters become U+FFFD, carriage returns line feeds, a
+// lone dot gets a blank behind it, and where short is asked for long lines are broken. Doing it twice changes nothing.
+func degrade(text []byte, short bool) []byte {
+	text = bytes.TrimLeft(text, " \t")
+	out := make([]byte, 0, len(text)+8)
+	start := 0 // of the line
+	for len(text) > 0 {
+		r, n := utf8.DecodeRune(text)
+		c := text[:n]
+		text = text[n:]
+		switch {
+		case r == '\r':
+			if len(text) > 0 && text[0] == '\n' {
+				continue
+			}
+			out = append(out, '\n')
+			start = len(out)
+		case r == '\n':
+			out = append(out, '\n')
+			start = len(out)
+		case r == '\t':
+			out = append(out, '\t')
+		case r < ' ' || r == 0x7F || r == utf8.RuneError && n == 1:
+			out = append(out, "\uFFFD"...)
+		default:
+			if short && len(out)-start+n > psycedLine {
+				out = append(out, '\n')
+				start = len(out)
+			}
+			out = append(out, c...)
+		}
+	}
+	return blankDots(out)
+}
+
+// blankDots puts a blank behind each dot that is a line of its own.
+func blankDots(text []byte) []byte {
+	if fitsBody(text) {
+		return text
+	}
+	lines := bytes.Split(text, []byte("\n"))
+	for i, l := range lines {
+		if len(l) == 1 && l[0] == '.' {
+			lines[i] = []byte(". ")
+		}
+	}
+	return bytes.Join(lines, []byte("\n"))
+}
+
+// singleLineEnds returns XML that means the same as xml, without carriage returns, which a parser takes for line feeds, with
+// DEL as a reference, and without blanks in front.
+func singleLineEnds(xml []byte) []byte {
+	xml = bytes.TrimLeft(xml, " \t")
+	if bytes.IndexByte(xml, '\r') >= 0 {
+		xml = bytes.ReplaceAll(xml, []byte("\r\n"), []byte("\n"))
+		xml = bytes.ReplaceAll(xml, []byte("\r"), []byte("\n"))
+	}
+	if bytes.IndexByte(xml, 0x7F) >= 0 {
+		xml = bytes.ReplaceAll(xml, []byte{0x7F}, []byte("&#127;"))
+	}
+	return xml
+}

@@ -1,0 +1,290 @@
+package transcode_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/switchyard-im/switchyard/internal/shared"
+	"github.com/switchyard-im/switchyard/psyc"
+	"github.com/switchyard-im/switchyard/transcode"
+	"github.com/switchyard-im/switchyard/xmpp"
+)
+
+// TestNative holds the tables of the package documentation: each stanza is that packet, and the packet that stanza.
+func TestNative(t *testing.T) {
+	const ab = ":_source\tpsyc://a.example/~ann\n:_target\tpsyc://b.example/~ben\n"
+	var there, back transcode.Converter
+	for _, test := range []struct{ stanza, packet string }{
+		{
+			`<message from='ann@a.example' to='ben@b.example' id='m1' type='chat'><body>hi</body></message>`,
+			ab + ":_tag\tm1\n\n_message_private\nhi\n|\n",
+		},
+		{
+			`<message from='ann@a.example/desk' to='ben@b.example/pad' type='chat' xml:lang='en'><body>hi</body></message>`,
+			ab + "\n:_resource_source\tdesk\n:_resource_target\tpad\n:_language\ten\n_message_private\nhi\n|\n",
+		},
+		{`<message from='ann@a.example' to='ben@b.example'><body>hi</body></message>`, ab + "\n_message\nhi\n|\n"},
+		{
+			`<message from='ann@a.example' to='ben@b.example' type='normal'><body>hi</body></message>`,
+			ab + "49\n:_jabber_attributes 13\ttype='normal'\n_message\nhi\n|\n",
+		},
+		{
+			`<message from='ann@a.example' to='*room@b.example' type='groupchat'><body>hi</body></message>`,
+			":_source\tpsyc://a.example/~ann\n:_target\tpsyc://b.example/@room\n\n_message_public\nhi\n|\n",
+		},
+		{
+			`<message from='a.example' to='b.example' type='headline'><body>hi</body></message>`,
+			":_source\tpsyc://a.example/\n:_target\tpsyc://b.example/\n\n_message_announcement\nhi\n|\n",
+		},
+		{
+			`<message from='ann@a.example' to='ben@b.example' type='chat'><subject>s</subject><body>hi</body><nick xmlns='http://jabber.org/protocol/nick'>Ann</nick></message>`,
+			ab + "\n:_nick\tAnn\n:_topic\ts\n_message_private\nhi\n|\n",
+		},
+		{
+			`<message from='ann@a.example' to='ben@b.example' type='chat'><body>/me waves</body></message>`,
+			ab + "\n:_action\twaves\n_message_private\n|\n",
+		},
+		{
+			`<message from='ann@a.example' to='ben@b.example' type='chat'><body>&lt;a&gt; &amp; "b"</body></message>`,
+			ab + "\n_message_private\n<a> & \"b\"\n|\n",
+		},
+		{
+			`<message from='ann@a.example' to='ben@b.example' type='chat'><body>so</body><thread>t</thread></message>`,
+			ab + "69\n:_jabber_XML 32\t<body>\x01</body><thread>t</thread>\n_message_private\nso\n|\n",
+		},
+		{
+			`<message from='ann@a.example' to='ben@b.example' type='chat'><body>don&apos;t</body><thread>t</thread></message>`,
+			ab + "91\n:_jabber_escape\t>'\n:_jabber_XML 32\t<body>\x01</body><thread>t</thread>\n_message_private\ndon't\n|\n",
+		},
+		{
+			`<message from='ann@a.example' to='ben@b.example' type='chat'><active xmlns='http://jabber.org/protocol/chatstates'/></message>`,
+			ab + "77\n_jabber_message_chat\n<active xmlns='http://jabber.org/protocol/chatstates'/>\n|\n",
+		},
+
+		{`<presence from='ann@a.example' to='ben@b.example'/>`, ab + "\n:_degree_availability\t7\n_notice_presence_here\n|\n"},
+		{
+			`<presence from='ann@a.example' to='ben@b.example'><show>chat</show></presence>`,
+			ab + "\n:_degree_availability\t8\n_notice_presence_here_talkative\n|\n",
+		},
+		{
+			`<presence from='ann@a.example' to='ben@b.example'><show>dnd</show></presence>`,
+			ab + "\n:_degree_availability\t4\n_notice_presence_here_busy\n|\n",
+		},
+		{
+			`<presence from='ann@a.example' to='ben@b.example'><show>away</show><status>lunch</status></presence>`,
+			ab + "\n:_degree_availability\t3\n:_description_presence\tlunch\n_notice_presence_away\n|\n",
+		},
+		{
+			`<presence from='ann@a.example' to='ben@b.example'><show>xa</show></presence>`,
+			ab + "\n:_degree_availability\t2\n_notice_presence_absent_vacation\n|\n",
+		},
+		{
+			`<presence from='ann@a.example' to='ben@b.example' type='unavailable'><status>bye</status></presence>`,
+			ab + "\n:_degree_availability\t1\n:_description_presence\tbye\n_notice_presence_absent\n|\n",
+		},
+		{
+			`<presence from='ann@a.example' to='ben@b.example' type='subscribe'><nick xmlns='http://jabber.org/protocol/nick'>Ann</nick></presence>`,
+			ab + "\n:_nick\tAnn\n_request_friendship\n|\n",
+		},
+		{`<presence from='ann@a.example' to='ben@b.example' type='subscribed'/>`, ab + "\n_notice_friendship_established\n|\n"},
+		{`<presence from='ann@a.example' to='ben@b.example' type='unsubscribe'/>`, ab + "\n_notice_friendship_removed\n|\n"},
+		{`<presence from='ann@a.example' to='ben@b.example' type='unsubscribed'/>`, ab + "\n_notice_friendship_removed_implied\n|\n"},
+		{`<presence from='ann@a.example' to='ben@b.example' type='probe'/>`, ab + "\n_request_status_person\n|\n"},
+
+		{
+			`<iq from='ann@a.example' to='ben@b.example' id='1' type='get'><ping xmlns='urn:xmpp:ping'/></iq>`,
+			ab + ":_tag\t1\n\n_request_ping\n|\n",
+		},
+		{
+			`<iq from='ann@a.example' to='ben@b.example' id='1' type='get'><query xmlns='http://jabber.org/protocol/disco#info' node='n'/></iq>`,
+			ab + ":_tag\t1\n\n:_target_fragment\tn\n_request_list_feature\n|\n",
+		},
+		{
+			`<iq from='ann@a.example' to='ben@b.example' id='1' type='set'><q xmlns='urn:q'/></iq>`,
+			ab + ":_tag\t1\n34\n_jabber_iq_set\n<q xmlns='urn:q'/>\n|\n",
+		},
+		{`<iq from='ann@a.example' to='ben@b.example' id='1' type='result'/>`, ab + ":_tag_relay\t1\n\n_jabber_iq_result\n|\n"},
+
+		{
+			`<message from='ann@a.example' to='ben@b.example' id='1' type='error'><error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>`,
+			ab + ":_tag_relay\t1\n51\n_error_unknown_name_user\n[_source] does not exist.\n|\n",
+		},
+		{
+			`<message from='ann@a.example' to='ben@b.example' type='error'><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/><text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>no</text></error></message>`,
+			ab + "75\n:_text_XMPP\tno\n_failure_unavailable_service\n[_source] does not offer that.\n|\n",
+		},
+	} {
+		p := packet(t, &there, test.stanza)
+		if got := show(p); got != test.packet {
+			t.Errorf("%s:\n got %q\nwant %q", test.stanza, got, test.packet)
+		}
+		s, err := back.Stanza(parse10(t, test.packet))
+		if err != nil {
+			t.Errorf("%q: %v", test.packet, err)
+			continue
+		}
+		if got := string(s.Append(nil)); got != test.stanza {
+			t.Errorf("%q:\n got %s\nwant %s", test.packet, got, test.stanza)
+		}
+	}
+}
+
+// TestForeign holds what becomes of packets that other PSYC entities send, without what is carried beside.
+func TestForeign(t *testing.T) {
+	const routing = ":_source\tpsyc://a.example/~ann\n:_target\tpsyc://b.example/~ben\n"
+	conv := transcode.Converter{Plain: true}
+	for _, test := range []struct{ packet, want string }{
+		{
+			routing + "\n:_nick\tann\n_message_private_question\nyes?\n|\n",
+			`type='chat'><body>yes?</body><nick xmlns='http://jabber.org/protocol/nick'>ann</nick>`,
+		},
+		{routing + "\n:_action\tasks\n_message_private\nyes?\n|\n", `type='chat'><body>yes?</body>`},
+		{
+			":_context\tpsyc://a.example/@room\n:_source_relay\tpsyc://c.example/~carl\n\n:_nick\tcarl\n_message_public\nhi\n|\n",
+			`from='*room@a.example/carl' type='groupchat'><body>hi</body>`,
+		},
+		{":_context\tpsyc://a.example/@room\n\n:_nick\tCarl\n:_nick_local\tmask\n_message_public\nhi\n|\n", `from='*room@a.example/mask' type='groupchat'`},
+		{
+			":_context\tpsyc://a.example/@room\n\n:_nick\tcarl\n_notice_place_enter\n[_nick] enters.\n|\n",
+			`from='*room@a.example' type='groupchat'><body>carl enters.</body>`,
+		},
+		{
+			":_context\tpsyc://a.example/@room\n\n:_nick\tcarl\n:_topic\tnews & more\n_notice_place_topic\n[_nick] sets the topic.\n|\n",
+			`from='*room@a.example' type='groupchat'><subject>news &amp; more</subject>`,
+		},
+		{
+			routing + "\n:_degree_availability\t3\n:_nick\tann\n_notice_presence_away_manual\n[_nick] is away.\n|\n",
+			`to='ben@b.example'><show>away</show>`,
+		},
+		{routing + "\n_notice_presence_away_automatic\n|\n", `<show>away</show>`},
+		{routing + "\n_notice_presence_here_busy\n|\n", `<show>dnd</show>`},
+		{routing + "\n_notice_presence_here_talkative\n|\n", `<show>chat</show>`},
+		{routing + "\n_notice_presence_absent_vacation\n|\n", `<show>xa</show>`},
+		{routing + "\n_notice_presence_absent\n|\n", `type='unavailable'`},
+		{routing + "\n:_degree_availability\t6\n_notice_presence_here_busy\n|\n", `<show>dnd</show>`},
+		{routing + "\n:_degree_availability\t9\n_notice_presence\n|\n", `<show>chat</show>`},
+		{routing + "\n:_time_idle\t30\n:_nick\tann\n_status_person_present\n|\n", `<presence from='ann@a.example' to='ben@b.example'><nick`},
+		{routing + "\n_status_person_away\n|\n", `<show>away</show>`},
+		{routing + "\n_status_person_absent_offline\n|\n", `type='unavailable'`},
+		{routing + "\n_request_friendship_implied\n|\n", `type='subscribe'`},
+		{routing + "\n_status_friendship_established\n|\n", `type='subscribed'`},
+		{
+			routing + "\n:_nick_target\tben\n_error_unknown_name_user\nCannot reach [_nick_target].\n|\n",
+			`<message from='ann@a.example' to='ben@b.example' type='error'><error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/><text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>Cannot reach ben.</text></error>`,
+		},
+		{routing + "\n_failure_filter_strangers\n|\n", `<forbidden `},
+		{routing + "\n_failure_unsuccessful_delivery_resolve\n|\n", `<remote-server-not-found `},
+		{routing + "\n_failure_something_new\n|\n", `<undefined-condition `},
+		{routing + "\n_error_place_enter_necessary_invitation\n|\n", `<registration-required `},
+		{
+			routing + ":_tag_relay\t7\n\n:_method_relay\t_request_version\n_failure_unsupported_function_root\n|\n",
+			`<iq from='ann@a.example' to='ben@b.example' id='7' type='error'><error type='cancel'><feature-not-implemented `,
+		},
+		{routing + ":_tag_relay\t7\n\n:_method_relay\t_jabber_iq_get\n_error_unsupported_method\n|\n", `<iq from='ann@a.example' to='ben@b.example' id='7' type='error'>`},
+		{routing + "\n:_method_relay\t_notice_presence_here\n_failure_x\n|\n", `<presence from='ann@a.example' to='ben@b.example' type='error'>`},
+		{routing + "\n:_method_relay\t_request_friendship\n_failure_x\n|\n", `<presence from='ann@a.example' to='ben@b.example' type='error'>`},
+		{routing + ":_tag\tq\n\n_request_version\n|\n", `<iq from='ann@a.example' to='ben@b.example' id='q' type='get'><query xmlns='jabber:iq:version'/></iq>`},
+		{routing + ":_tag_relay\tq\n\n_echo_ping\n|\n", `<iq from='ann@a.example' to='ben@b.example' id='q' type='result'/>`},
+		{
+			routing + ":_tag_relay\tq\n\n:_version\t0.99\n:_version_description\tpsyced & co\n_status_version\n|\n",
+			`type='result'><query xmlns='jabber:iq:version'><name>psyced &amp; co</name><version>0.99</version></query></iq>`,
+		},
+		{routing + ":_tag_relay\tq\n\n:_time_idle\t77\n_status_description_time\n|\n", `<query xmlns='jabber:iq:last' seconds='77'/>`},
+		{routing + "\n:_jabber_XML\t<q xmlns='urn:q'/>\n_jabber_iq_get\nSomebody asks.\n|\n", `type='get'><q xmlns='urn:q'/></iq>`},
+		{routing + "\n:_nick\tann\n_notice_motto\n[_nick] thinks.\n|\n", `type='chat'><body>ann thinks.</body>`},
+	} {
+		s, err := conv.Stanza(parse10(t, test.packet))
+		if err != nil {
+			t.Errorf("%q: %v", test.packet, err)
+			continue
+		}
+		if got := string(s.Append(nil)); !strings.Contains(got, test.want) {
+			t.Errorf("%q:\n got %s\nwant %s", test.packet, got, test.want)
+		}
+	}
+}
+
+// TestFailures: conditions and methods are paired one to one, and methods of psyced find the closest condition.
+func TestFailures(t *testing.T) {
+	seen := map[string]xmpp.Condition{}
+	for _, c := range []xmpp.Condition{
+		xmpp.BadRequest, xmpp.Conflict, xmpp.FeatureNotImplemented, xmpp.Forbidden, xmpp.Gone,
+		xmpp.InternalServerError, xmpp.ItemNotFound, xmpp.JIDMalformed, xmpp.NotAcceptable, xmpp.NotAllowed, xmpp.NotAuthorized,
+		xmpp.PolicyViolation, xmpp.RecipientUnavailable, xmpp.Redirect, xmpp.RegistrationRequired, xmpp.RemoteServerNotFound,
+		xmpp.RemoteServerTimeout, xmpp.ResourceConstraint, xmpp.ServiceUnavailable, xmpp.SubscriptionRequired,
+		xmpp.UndefinedCondition, xmpp.UnexpectedRequest,
+	} {
+		method := transcode.Failure(c)
+		if other, ok := seen[method]; ok {
+			t.Errorf("%s is %s and %s", method, c, other)
+		}
+		seen[method] = c
+		if got, ok := transcode.Condition(method); !ok || got != c {
+			t.Errorf("%s: %s, want %s", method, got, c)
+		}
+	}
+	if got := transcode.Failure("no-such-condition"); got != transcode.Failure(xmpp.UndefinedCondition) {
+		t.Errorf("unknown condition: %s", got)
+	}
+	for method, want := range map[string]xmpp.Condition{
+		"_error_unknown_name_user_x":              xmpp.ItemNotFound,
+		"_failure_unavailable_service_talk_text":  xmpp.ServiceUnavailable,
+		"_failure_unsupported_function_whisper":   xmpp.ServiceUnavailable,
+		"_failure_unsuccessful_delivery_attempt":  xmpp.RemoteServerNotFound,
+		"_error_necessary_membership":             xmpp.RegistrationRequired,
+		"_error_invalid_authentication":           xmpp.NotAuthorized,
+		"_failure_exhausted_audience":             xmpp.ResourceConstraint,
+		"_error_illegal_uniform":                  xmpp.JIDMalformed,
+		"_error_place_enter_necessary_encryption": xmpp.NotAllowed,
+		"_failure_redirect_temporary_somewhere":   xmpp.Redirect,
+		"_error":                                  xmpp.UndefinedCondition,
+	} {
+		if got, ok := transcode.Condition(method); !ok || got != want {
+			t.Errorf("%s: %s, want %s", method, got, want)
+		}
+	}
+	if _, ok := transcode.Condition("_errors"); ok {
+		t.Error("_errors is no error")
+	}
+}
+
+// TestTranscripts converts everything that a real psyced sent: to a well-formed stanza, or a typed refusal.
+func TestTranscripts(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(shared.Dir(t), "transcripts", "psyced", "*psyc09*s2c.bin"))
+	if err != nil || len(files) == 0 {
+		t.Skip("no transcripts")
+	}
+	stanzas := 0
+	for _, file := range files {
+		in, err := os.Open(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer in.Close()
+		d := psyc.NewDecoder(in)
+		d.Syntax = psyc.PSYC09
+		conv := transcode.Converter{Syntax: psyc.PSYC09, Plain: true}
+		for p, err := range d.Packets() {
+			if err != nil {
+				break // telnet, or a session that broke off
+			}
+			s, err := conv.Stanza(p)
+			var refused *transcode.Error
+			if errors.As(err, &refused) {
+				continue
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			stanzas++
+			if _, err := xmpp.Parse(s.Append(nil)); err != nil {
+				t.Errorf("%s: %s became %s: %v", filepath.Base(file), show(p), s.Append(nil), err)
+			}
+		}
+	}
+	if stanzas < 50 {
+		t.Errorf("only %d stanzas", stanzas)
+	}
+}

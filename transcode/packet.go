@@ -1,0 +1,223 @@
+package transcode
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/switchyard-im/switchyard/psyc"
+	"github.com/switchyard-im/switchyard/uniform"
+	"github.com/switchyard-im/switchyard/xmpp"
+)
+
+// A form is the shape in which a stanza is written as a packet.
+type form struct {
+	syntax       psyc.Syntax
+	strip, plain bool
+}
+
+// lines reports whether values and bodies are lines of text, as in PSYC 0.9, and cannot hold just any byte.
+func (f form) lines() bool { return f.syntax == psyc.PSYC09 }
+
+// Lengths of what goes into a header line as it is; longer values travel in _jabber_attributes.
+const (
+	maxTag   = 256
+	maxValue = 1023
+)
+
+// A writer writes one stanza as a packet. The packet's values lie in buf and are good until the next write.
+type writer struct {
+	p       psyc.Packet
+	buf     []byte
+	attrs   []byte // value of _jabber_attributes
+	style   style
+	hollows []hollow
+	skel    []byte
+	wire    []byte
+}
+
+// write converts s. What the packet says of s is complete by construction: each part goes either into a variable whose
+// reading gives the part back, or stays in the XML.
+func (w *writer) write(s *xmpp.Stanza, book *addressBook, f form) (*psyc.Packet, error) {
+	w.p.Routing, w.p.Entity = w.p.Routing[:0], w.p.Entity[:0]
+	w.p.State, w.p.Method, w.p.Body, w.p.Size = 0, "", nil, 0
+	w.buf, w.attrs, w.hollows, w.style = w.buf[:0], w.attrs[:0], w.hollows[:0], style{}
+
+	w.address(varSource, varSourceResource, "from", s.From, s, book, f)
+	w.address(varTarget, varTargetResource, "to", s.To, s, book, f)
+	w.tag(s, f)
+	if s.Lang != "" {
+		if plain(s.Lang, maxValue) {
+			w.set(varLanguage, s.Lang)
+		} else {
+			w.attrs = appendAttribute(w.attrs, "xml:lang", s.Lang)
+		}
+	}
+	native := false
+	switch s.Kind {
+	case xmpp.Message:
+		native = w.message(s, f)
+	case xmpp.Presence:
+		native = w.presence(s, f)
+	case xmpp.IQ:
+		native = w.iq(s, f)
+	default:
+		return nil, &Error{xmpp.BadRequest, methodUnsupported, errors.New("not a stanza")}
+	}
+	if !native {
+		w.verbatim(s, f)
+	}
+	w.context(s, f)
+	return &w.p, fits(&w.p, f, &w.wire)
+}
+
+// keep copies v to where the packet's values lie.
+func (w *writer) keep(v string) psyc.Value {
+	n := len(w.buf)
+	w.buf = append(w.buf, v...)
+	return psyc.Value(w.buf[n:len(w.buf):len(w.buf)])
+}
+
+// set appends an entity variable.
+func (w *writer) set(name, v string) { w.setBytes(name, w.keep(v)) }
+
+func (w *writer) setBytes(name string, v []byte) {
+	w.p.Entity = append(w.p.Entity, psyc.Var{Op: psyc.Set, Name: name, Value: v})
+}
+
+// route appends a routing variable.
+func (w *writer) route(name, v string) {
+	w.p.Routing = append(w.p.Routing, psyc.Var{Op: psyc.Set, Name: name, Value: w.keep(v)})
+}
+
+// address writes from or to: the identity is routed by, the resource is for the receiver, and what these two do not
+// reproduce stands among the attributes.
+func (w *writer) address(routing, resource, attr string, j uniform.JID, s *xmpp.Stanza, book *addressBook, f form) {
+	if j.IsZero() {
+		return
+	}
+	w.route(routing, book.uniform(j))
+	if f.strip || f.plain {
+		return
+	}
+	for _, a := range s.Attrs {
+		if a.Name == attr {
+			return // with the attributes, resource and all
+		}
+	}
+	switch r := j.Resource(); {
+	case r == "":
+	case plain(r, maxValue):
+		w.set(resource, r)
+	default:
+		w.attrs = appendAttribute(w.attrs, attr, j.String())
+	}
+}
+
+// answers reports whether a stanza is an answer, so that its id is that of the question.
+func answers(k xmpp.Kind, typ string) bool { return typ == "error" || k == xmpp.IQ && typ == "result" }
+
+// tag writes the id. Outside the profile only requests and their answers have one: psyced repeats a tag on whatever it
+// sends next.
+func (w *writer) tag(s *xmpp.Stanza, f form) {
+	if s.ID == "" || f.plain && s.Kind != xmpp.IQ {
+		return
+	}
+	if !plain(s.ID, maxTag) {
+		w.attrs = appendAttribute(w.attrs, "id", s.ID)
+		return
+	}
+	name := varTag
+	if answers(s.Kind, s.Type) {
+		name = varTagRelay
+	}
+	w.route(name, s.ID)
+	f.nameReply(&w.p)
+}
+
+// nameReply calls the tag of an answer by the name that the syntax has for it.
+func (f form) nameReply(p *psyc.Packet) {
+	if f.syntax != psyc.PSYC09 {
+		return
+	}
+	for i := range p.Routing {
+		if p.Routing[i].Name == varTagRelay {
+			p.Routing[i].Name = varTagReply
+		}
+	}
+}
+
+// context writes what gives the children their meaning and no other variable says: attributes, declarations, prefix and
+// namespace of the stanza element.
+func (w *writer) context(s *xmpp.Stanza, f form) {
+	if f.plain {
+		return
+	}
+	for _, a := range s.Attrs {
+		if f.strip && (a.Name == "from" || a.Name == "to") {
+			continue
+		}
+		w.attrs = appendAttribute(w.attrs, a.Name, a.Value)
+	}
+	if len(w.attrs) > 0 {
+		w.setBytes(varAttributes, w.attrs)
+	}
+	if s.Prefix != "" {
+		w.set(varPrefix, s.Prefix)
+	}
+	if declaresContent(s) {
+		w.set(varNamespace, stanzaSpace(s))
+	}
+}
+
+// declaresContent reports whether a child says explicitly that it is in the content namespace of some stream. It is then
+// in that of this stanza, and has to follow it into another stream, or it is not: the receiver must know which.
+func declaresContent(s *xmpp.Stanza) bool {
+	raw := s.Raw()
+	if !bytes.Contains(raw, []byte("jabber:")) {
+		return false
+	}
+	if !bytes.Contains(raw, []byte(xmpp.NSServer)) && !bytes.Contains(raw, []byte(xmpp.NSClient)) &&
+		!bytes.Contains(raw, []byte(xmpp.NSAccept)) {
+		return false
+	}
+	for e := range s.Children() {
+		for a := range e.Attrs() {
+			if content(a.Value) && (a.Name == "xmlns" || strings.HasPrefix(a.Name, "xmlns:")) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// fits makes sure that the syntax and the peer can take p.
+func fits(p *psyc.Packet, f form, scratch *[]byte) error {
+	if !f.lines() {
+		return nil
+	}
+	r := f.renderer()
+	wire, err := r.Append((*scratch)[:0], p)
+	if *scratch = wire; err != nil {
+		return &Error{xmpp.PolicyViolation, methodRejected, fmt.Errorf("packet %s: %w", p.Method, err)}
+	}
+	return nil
+}
+
+// xml writes children as _jabber_XML. Bytes that no line can hold travel in base64, announced by another variable, which
+// psyced does not know: it is sent XML that means the same.
+func (w *writer) xml(children []byte, f form) {
+	switch {
+	case !f.lines():
+	case f.plain:
+		children = singleLineEnds(children)
+	case !fitsValue(children):
+		n := len(w.buf)
+		w.buf = base64.StdEncoding.AppendEncode(w.buf, children)
+		w.set(varEncoding, "base64")
+		children = w.buf[n : n+base64.StdEncoding.EncodedLen(len(children))]
+	}
+	w.setBytes(varXML, children)
+}

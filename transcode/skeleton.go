@@ -1,0 +1,142 @@
+package transcode
+
+import (
+	"bytes"
+
+	"github.com/switchyard-im/switchyard/xmpp"
+)
+
+// Marks stand in a skeleton where a text was taken out to travel natively. XML cannot contain these bytes, so a skeleton
+// without marks is literal.
+const (
+	markBody    = 0x01 // in <body/> of the stanza's namespace
+	markSubject = 0x02 // in <subject/>
+	markStatus  = 0x03 // in <status/>
+	markNick    = 0x04 // in <nick/> of XEP-0172
+	marks       = 4
+)
+
+const (
+	nsNick   = "http://jabber.org/protocol/nick"
+	nickOpen = "<nick xmlns='" + nsNick + "'>"
+)
+
+// A hollow is a text that was taken out of the children.
+type hollow struct {
+	mark       byte
+	start, end int
+}
+
+// longestDisplay is how many bytes of a text are shown beside XML that holds the same text again.
+const longestDisplay = 4096
+
+// take returns the text of e for a native variable. If writing the text again gives the same bytes it is hollowed out of
+// the skeleton, else the text is for display alone and nil if it is too long for that.
+func (w *writer) take(raw []byte, e xmpp.Element, mark byte, f form) []byte {
+	_, inner, end, _ := e.Span()
+	fits := fitsValue
+	if mark == markBody {
+		fits = fitsBody
+	}
+	n, was := len(w.buf), w.style
+	buf, ok := w.style.unescape(w.buf, raw[inner:end])
+	if ok && !f.plain && (!f.lines() || fits(buf[n:])) {
+		if w.buf = buf; len(buf) > n {
+			w.hollows = append(w.hollows, hollow{mark, inner, end})
+		}
+		return buf[n:len(buf):len(buf)]
+	}
+	if w.style = was; !ok {
+		buf = append(w.buf, e.Text()...)
+	}
+	text := buf[n:]
+	if f.lines() {
+		text = degrade(text, f.plain)
+	}
+	w.buf = append(buf[:n], text...)
+	if len(text) > longestDisplay && !f.plain {
+		return nil
+	}
+	return w.buf[n:len(w.buf):len(w.buf)]
+}
+
+// skeleton writes what of the children the native texts leave, unless usual is that already, and the escaping of the
+// texts. usual is the skeleton that the receiver makes by itself of the native variables.
+func (w *writer) skeleton(raw, usual []byte, f form) {
+	if f.plain {
+		return
+	}
+	if e := w.style.escaping(); len(w.hollows) > 0 && e != usualEscaping {
+		w.set(varEscape, e.String())
+	}
+	n, from := len(w.skel), 0
+	for _, h := range w.hollows {
+		w.skel = append(append(w.skel, raw[from:h.start]...), h.mark)
+		from = h.end
+	}
+	w.skel = append(w.skel, raw[from:]...)
+	if !bytes.Equal(w.skel[n:], usual) {
+		w.xml(w.skel[n:], f)
+	}
+}
+
+// A filling is the native texts of a packet; nil where it has none.
+type filling [marks + 1][]byte
+
+// A fill tells where the texts went.
+type fill [marks + 1]struct{ start, end int }
+
+// fill appends the skeleton with its hollows filled.
+func (t *filling) fill(dst, skeleton []byte, e escaping) ([]byte, fill, error) {
+	var at fill
+	for {
+		i := bytes.IndexAny(skeleton, "\x01\x02\x03\x04")
+		if i < 0 {
+			return append(dst, skeleton...), at, nil
+		}
+		m := skeleton[i]
+		switch {
+		case at[m].end > 0:
+			return nil, at, contradiction("%s: mark %d occurs twice", varXML, m)
+		case len(t[m]) == 0:
+			return nil, at, contradiction("%s: mark %d without its text", varXML, m)
+		}
+		dst = append(dst, skeleton[:i]...)
+		at[m].start = len(dst)
+		dst = appendText(dst, t[m], e)
+		at[m].end = len(dst)
+		skeleton = skeleton[i+1:]
+	}
+}
+
+// markOf returns the mark that stands for the text of e, 0 if it has none.
+func markOf(e xmpp.Element, space string) int {
+	switch {
+	case e.Is(space, "body"):
+		return markBody
+	case e.Is(space, "subject"):
+		return markSubject
+	case e.Is(space, "status"):
+		return markStatus
+	case e.Is(nsNick, "nick"):
+		return markNick
+	}
+	return 0
+}
+
+// check makes sure that each text went into the element that its mark belongs to, and makes up all of its content.
+func (at *fill) check(s *xmpp.Stanza) error {
+	left := *at
+	for e := range s.Children() {
+		m := markOf(e, stanzaSpace(s))
+		if _, inner, end, _ := e.Span(); m != 0 && left[m].start == inner && left[m].end == end {
+			left[m].end = 0
+		}
+	}
+	for m := range left {
+		if left[m].end > 0 {
+			return contradiction("%s: mark %d in the wrong place", varXML, m)
+		}
+	}
+	return nil
+}

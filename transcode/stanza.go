@@ -1,0 +1,261 @@
+package transcode
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/switchyard-im/switchyard/psyc"
+	"github.com/switchyard-im/switchyard/uniform"
+	"github.com/switchyard-im/switchyard/xmpp"
+)
+
+// A reader reads one packet as a stanza.
+type reader struct {
+	s     xmpp.Stanza
+	v     view
+	raw   []byte // children, as long as they are put together
+	attrs []xmpp.Attr
+	body  []byte // of an action
+	usual []byte // skeleton
+
+	texts    filling
+	filled   fill
+	openType bool // whether the method leaves the type to _jabber_attributes
+}
+
+// read returns what p says as a stanza, without the element that carries the rest.
+func (r *reader) read(p *psyc.Packet, book *addressBook, space string, strip bool) (*xmpp.Stanza, error) {
+	if p.State != 0 {
+		return nil, &Error{xmpp.BadRequest, methodState, fmt.Errorf("packet changes state: %c", p.State)}
+	}
+	if err := r.v.read(p); err != nil {
+		return nil, err
+	}
+	kind, typ, err := r.children(p)
+	if err != nil {
+		return nil, err
+	}
+	r.s.Kind, r.s.Type, r.s.ID, r.s.Lang = kind, typ, "", ""
+	if lang := string(r.v.value[fieldLanguage]); plain(lang, maxValue) {
+		r.s.Lang = lang
+	}
+	r.s.Attrs, r.s.Space, r.s.Prefix = nil, space, string(r.v.value[fieldPrefix])
+	if space == "" {
+		r.s.Space = xmpp.NSServer
+	}
+	if err := r.addresses(p, book, strip); err != nil {
+		return nil, err
+	}
+	r.tag(p)
+	if r.v.has[fieldAttributes] {
+		if err := r.attributes(r.v.value[fieldAttributes], strip); err != nil {
+			return nil, err
+		}
+	}
+	if err := r.namespace(); err != nil {
+		return nil, err
+	}
+	if err := r.s.SetRaw(r.raw); err != nil {
+		return nil, &Error{xmpp.BadRequest, methodInvalidProfile, fmt.Errorf("children of %s: %w", p.Method, err)}
+	}
+	return &r.s, nil
+}
+
+// addresses reads from and to. From is the context if there is one, otherwise the source, and nothing else: relays and
+// identifications are claims of somebody about somebody.
+func (r *reader) addresses(p *psyc.Packet, book *addressBook, strip bool) error {
+	r.s.From, r.s.To = uniform.JID{}, uniform.JID{}
+	source, target := r.v.value[fieldSourceResource], r.v.value[fieldTargetResource]
+	if strip {
+		source, target = nil, nil
+	}
+	speaker := p.Routing.Get(varContext)
+	if len(speaker) == 0 {
+		speaker = p.Routing.Get(varSource)
+	} else if nick := r.occupant(p, speaker); len(nick) > 0 {
+		if from, err := book.jid(speaker, nick); err == nil {
+			r.s.From = from
+		}
+	}
+	var err error
+	if len(speaker) > 0 && r.s.From.IsZero() {
+		if r.s.From, err = book.jid(speaker, source); err != nil {
+			return err
+		}
+	}
+	if t := p.Routing.Get(varTarget); len(t) > 0 {
+		if r.s.To, err = book.jid(t, target); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// occupant returns the nick of who speaks in a place, as the place gave it.
+func (r *reader) occupant(p *psyc.Packet, place []byte) []byte {
+	if !isPlace(place) || !psyc.Inherits(p.Method, methodPublic) {
+		return nil
+	}
+	if r.v.has[fieldNickLocal] {
+		return r.v.value[fieldNickLocal]
+	}
+	return r.v.value[fieldNick]
+}
+
+// isPlace reports whether a uniform names a room.
+func isPlace(u []byte) bool {
+	parsed, err := uniform.Parse(string(u))
+	if err != nil {
+		return false
+	}
+	sigil, _ := parsed.Object()
+	return sigil == '@'
+}
+
+// tag reads the id: of the question if the stanza is an answer.
+func (r *reader) tag(p *psyc.Packet) {
+	if !answers(r.s.Kind, r.s.Type) {
+		r.s.ID = string(p.Routing.Get(varTag))
+		return
+	}
+	id := p.Routing.Get(varTagRelay)
+	if len(id) == 0 {
+		id = p.Routing.Get(varTagReply)
+	}
+	r.s.ID = string(id)
+}
+
+// attributes takes over _jabber_attributes. What says the same as a variable must say it alone, and an address must be
+// another spelling of what the packet is routed by.
+func (r *reader) attributes(v psyc.Value, strip bool) error {
+	attrs, err := parseAttributes(r.attrs[:0], v)
+	if err != nil {
+		return err
+	}
+	r.attrs = attrs
+	kept := attrs[:0]
+	for _, a := range attrs {
+		keep := false
+		switch a.Name {
+		case "from":
+			keep, err = respell(&r.s.From, a.Value, r.v.has[fieldSourceResource])
+		case "to":
+			keep, err = respell(&r.s.To, a.Value, r.v.has[fieldTargetResource])
+		case "id":
+			keep, err = fillIn(&r.s.ID, a, r.s.ID == "")
+		case "type":
+			_, known := verbatimMethods[stanzaType{r.s.Kind, a.Value}]
+			known = known && (r.s.Kind != xmpp.Message || a.Value != "normal")
+			keep, err = fillIn(&r.s.Type, a, r.s.Type == "" && (a.Value == "" || r.openType && !known))
+		case "xml:lang":
+			keep, err = fillIn(&r.s.Lang, a, r.s.Lang == "")
+		default:
+			keep = true
+		}
+		if err != nil {
+			return err
+		}
+		if keep && !(strip && (a.Name == "from" || a.Name == "to")) {
+			kept = append(kept, a)
+		}
+	}
+	if strip {
+		r.s.From, r.s.To = r.s.From.Bare(), r.s.To.Bare()
+	}
+	r.s.Attrs = kept
+	return nil
+}
+
+// respell checks that spelling is another spelling of j, or adds the resource that j lacks. It reports whether j alone
+// does not give the spelling back.
+//
+// What is no address at all may stand there too, as long as nothing is routed by it: it stays a mere attribute.
+func respell(j *uniform.JID, spelling string, exact bool) (keep bool, err error) {
+	full, err := uniform.RelayJID(spelling)
+	if err != nil && j.IsZero() {
+		return true, nil
+	}
+	if err != nil {
+		return false, badAddress(fmt.Sprintf("address %q in %s", spelling, varAttributes), err)
+	}
+	if exact && full != *j || full.Bare() != j.Bare() {
+		return false, contradiction("%s says %q, the routing header says %q", varAttributes, spelling, j)
+	}
+	*j = full
+	return full.String() != spelling, nil
+}
+
+// fillIn sets what the attribute says. Empty values stay attributes, because an empty field means none.
+func fillIn(field *string, a xmpp.Attr, free bool) (keep bool, err error) {
+	switch {
+	case !free:
+		return false, contradiction("%s says %s='%s' beside a variable", varAttributes, a.Name, cut([]byte(a.Value)))
+	case a.Value == "":
+		return true, nil
+	}
+	*field = a.Value
+	return false, nil
+}
+
+func unknownMethod(method string) error {
+	if method == "" {
+		return errors.New("packet without a method")
+	}
+	return fmt.Errorf("method %s has no stanza", method)
+}
+
+// namespace finds out which content namespace the stanza is in, and checks that its attributes can be written as they are:
+// names are names, prefixes declared, nothing twice.
+func (r *reader) namespace() error {
+	s := &r.s
+	declaration := "xmlns"
+	if s.Prefix != "" {
+		declaration = "xmlns:" + s.Prefix
+	}
+	declared := ""
+	for _, a := range s.Attrs {
+		if a.Name == declaration {
+			declared = a.Value
+		}
+	}
+	if r.v.has[fieldNamespace] {
+		s.Space = string(r.v.value[fieldNamespace])
+	} else if declared != "" {
+		s.Space = declared
+	}
+	if !content(s.Space) || declared != "" && declared != s.Space || declared == "" && s.Prefix != "" {
+		return contradiction("stanza in namespace %q", s.Space)
+	}
+	others := make([]xmpp.Attr, 0, len(s.Attrs))
+	for _, a := range s.Attrs {
+		if a.Name != "from" && a.Name != "to" {
+			others = append(others, a)
+		}
+	}
+	if len(others) == 0 {
+		return nil
+	}
+	bare := xmpp.Stanza{Kind: s.Kind, Attrs: others, Space: s.Space, Prefix: s.Prefix}
+	again, err := xmpp.Parse(bare.Append(nil))
+	if again == nil {
+		return &Error{xmpp.BadRequest, methodInvalidProfile, fmt.Errorf("%s: %w", varAttributes, err)}
+	}
+	if !slices.Equal(again.Attrs, others) || again.Prefix != s.Prefix {
+		return contradiction("%s cannot be the attributes of a stanza", varAttributes)
+	}
+	return nil
+}
+
+// content reports whether space is the content namespace of some stream.
+func content(space string) bool {
+	return space == xmpp.NSServer || space == xmpp.NSClient || space == xmpp.NSAccept
+}
+
+// stanzaSpace returns the namespace that a stanza and its first-level children are in unless they say otherwise.
+func stanzaSpace(s *xmpp.Stanza) string {
+	if s.Space == "" {
+		return xmpp.NSServer
+	}
+	return s.Space
+}

@@ -1,0 +1,168 @@
+package transcode
+
+import (
+	"bytes"
+	"unicode/utf8"
+)
+
+// An escaping says which of the characters > " ' a text writes as entity references (& and < always are). Servers
+// differ: some escape > alone, some all five, some none of the three.
+type escaping uint8
+
+const (
+	escapeGT escaping = 1 << iota
+	escapeQuot
+	escapeApos
+
+	usualEscaping = escapeGT
+)
+
+// escapable holds the characters of an escaping in the order in which [varEscape] lists them.
+const escapable = `>"'`
+
+func (e escaping) String() string {
+	var b [len(escapable)]byte
+	out := b[:0]
+	for i := range len(escapable) {
+		if e&(1<<i) != 0 {
+			out = append(out, escapable[i])
+		}
+	}
+	return string(out)
+}
+
+// parseEscaping reads what String writes.
+func parseEscaping(v []byte) (escaping, bool) {
+	var e escaping
+	for _, c := range v {
+		i := bytes.IndexByte([]byte(escapable), c)
+		if i < 0 || e>>i != 0 {
+			return 0, false
+		}
+		e |= 1 << i
+	}
+	return e, true
+}
+
+// A style is the escaping that the texts of one packet share, as far as they show it.
+type style struct{ set, seen escaping }
+
+// escaping returns the style's escaping; characters that no text holds count as usual.
+func (s style) escaping() escaping { return s.set&s.seen | usualEscaping&^s.seen }
+
+// note records that a text holds the character, escaped or not, and reports whether that fits what was seen before.
+func (s *style) note(c escaping, escaped bool) bool {
+	if s.seen&c != 0 {
+		return (s.set&c != 0) == escaped
+	}
+	s.seen |= c
+	if escaped {
+		s.set |= c
+	}
+	return true
+}
+
+// unescape appends the text that the character data in raw stands for. It reports false where escaping the text again in
+// one style would not give raw: child elements, CDATA, numeric references, carriage returns, mixed habits.
+func (s *style) unescape(dst, raw []byte) ([]byte, bool) {
+	from := len(dst)
+	was := *s
+	for i := 0; i < len(raw); {
+		c := raw[i]
+		fits := true
+		n := 1
+		switch c {
+		default:
+		case '<', '\r':
+			fits = false
+		case '>':
+			fits = s.note(escapeGT, false)
+		case '"':
+			fits = s.note(escapeQuot, false)
+		case '\'':
+			fits = s.note(escapeApos, false)
+		case '&':
+			var bit escaping
+			c, bit, n = namedReference(raw[i:])
+			fits = n > 0 && (bit == 0 || s.note(bit, true))
+		}
+		if !fits {
+			*s = was
+			return dst[:from], false
+		}
+		dst = append(dst, c)
+		i += n
+	}
+	return dst, true
+}
+
+// namedReference reads the predefined entity reference at the start of b: its character, its bit in an escaping (0 for
+// & and <, which have no choice) and its length, 0 if there is none.
+func namedReference(b []byte) (c byte, bit escaping, n int) {
+	switch {
+	case bytes.HasPrefix(b, []byte("&amp;")):
+		return '&', 0, 5
+	case bytes.HasPrefix(b, []byte("&lt;")):
+		return '<', 0, 4
+	case bytes.HasPrefix(b, []byte("&gt;")):
+		return '>', escapeGT, 4
+	case bytes.HasPrefix(b, []byte("&quot;")):
+		return '"', escapeQuot, 6
+	case bytes.HasPrefix(b, []byte("&apos;")):
+		return '\'', escapeApos, 6
+	}
+	return 0, 0, 0
+}
+
+// appendText appends text as XML character data. What XML 1.0 forbids becomes U+FFFD, a carriage return becomes a
+// reference because a parser would read it as a line feed.
+func appendText(dst []byte, text []byte, e escaping) []byte {
+	for i := 0; i < len(text); {
+		c := text[i]
+		if c >= utf8.RuneSelf {
+			r, n := utf8.DecodeRune(text[i:])
+			if r == utf8.RuneError && n == 1 || r == 0xFFFE || r == 0xFFFF {
+				dst = append(dst, "\uFFFD"...)
+			} else {
+				dst = append(dst, text[i:i+n]...)
+			}
+			i += n
+			continue
+		}
+		i++
+		switch {
+		case c == '&':
+			dst = append(dst, "&amp;"...)
+		case c == '<':
+			dst = append(dst, "&lt;"...)
+		case c == '>' && e&escapeGT != 0:
+			dst = append(dst, "&gt;"...)
+		case c == '"' && e&escapeQuot != 0:
+			dst = append(dst, "&quot;"...)
+		case c == '\'' && e&escapeApos != 0:
+			dst = append(dst, "&apos;"...)
+		case c == '\r':
+			dst = append(dst, "&#13;"...)
+		case c < ' ' && c != '\t' && c != '\n':
+			dst = append(dst, "\uFFFD"...)
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return dst
+}
+
+// plain reports whether a value may stand in a header line of either syntax as it is: no control characters, no blank at
+// either end, at most max bytes of UTF-8, not empty.
+func plain(v string, max int) bool {
+	if v == "" || len(v) > max || v[0] == ' ' || v[len(v)-1] == ' ' || !utf8.ValidString(v) {
+		return false
+	}
+	for i := 0; i < len(v); i++ {
+		// C1 controls are C2 80 to C2 9F in UTF-8.
+		if v[i] < ' ' || v[i] == 0x7F || v[i] == 0xC2 && v[i+1] < 0xA0 {
+			return false
+		}
+	}
+	return true
+}
