@@ -6,7 +6,9 @@ require github.com/switchyard-im/switchyard v0.0.0
 
 require (
 	github.com/beevik/etree v1.8.1 // indirect
+	github.com/miekg/dns v1.1.73 // indirect
 	golang.org/x/net v0.57.0 // indirect
+	golang.org/x/sys v0.47.0 // indirect
 	golang.org/x/text v0.40.0 // indirect
 )
 

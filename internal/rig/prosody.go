@@ -1,0 +1,45 @@
+package rig
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+)
+
+// Prosody starts Prosody and waits until it listens. It stops when the test ends.
+func Prosody(t TB, o Options) *Server {
+	t.Helper()
+	binary := program(t, "prosody")
+	dir := t.TempDir()
+	c := newConf(t, o, "prosody.test", dir)
+	file := filepath.Join(dir, "prosody.cfg.lua")
+	c.write(t, "prosody.cfg.lua.tmpl", file)
+	s := c.server("Prosody")
+	s.listens = []string{s.C2S, s.S2S}
+	s.command = func() *exec.Cmd {
+		cmd := exec.Command(binary, "-F", "--config", file)
+		cmd.Dir = dir
+		return cmd
+	}
+	// Storage "internal" is a file per user and store, read at each login, so an account is a file. prosodyctl would start an
+	// interpreter for each.
+	accounts := filepath.Join(c.Data, prosodyEncode(c.Domain), "accounts")
+	s.addAccount = func(_ context.Context, user, password string) error {
+		if err := os.MkdirAll(accounts, 0o700); err != nil {
+			return err
+		}
+		lua := fmt.Sprintf("return {\n\t[\"password\"] = %s;\n};\n", quote(password))
+		return os.WriteFile(filepath.Join(accounts, prosodyEncode(user)+".dat"), []byte(lua), 0o600)
+	}
+	return s.launch(t)
+}
+
+var notAlphanumeric = regexp.MustCompile(`[^0-9A-Za-z]`)
+
+// prosodyEncode is how Prosody makes file names of names.
+func prosodyEncode(name string) string {
+	return notAlphanumeric.ReplaceAllStringFunc(name, func(c string) string { return fmt.Sprintf("%%%02x", c[0]) })
+}

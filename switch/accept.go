@@ -1,0 +1,130 @@
+package psycswitch
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/switchyard-im/switchyard/xmpp"
+)
+
+// ALPN protocol names of direct TLS (XEP-0368 section 4, and our own for circuits).
+const (
+	alpnXMPP = "xmpp-server"
+	alpnPSYC = "psyc"
+)
+
+// First bytes that tell protocols apart.
+const (
+	firstTLS    = 0x16 // handshake record
+	firstXMPP   = '<'
+	firstPSYC10 = '|'
+	firstPSYC09 = '.'
+)
+
+// accept finds out what the peer speaks.
+func (l *Link) accept(ctx context.Context) error {
+	first, err := l.peek(ctx)
+	if err != nil {
+		return err
+	}
+	secure := first == firstTLS
+	if secure {
+		if err := l.serveTLS(ctx); err != nil {
+			return err
+		}
+		if first, err = l.peek(ctx); err != nil {
+			return err
+		}
+	}
+	switch {
+	case first == firstXMPP && l.cfg.speaks(XMPP):
+		return l.acceptStream(ctx)
+	case (first == firstPSYC10 || first == firstPSYC09) && l.cfg.speaks(PSYC):
+		if !secure && l.cfg.Insecure&Plaintext == 0 {
+			return fmt.Errorf("psycswitch: PSYC without TLS: %w", xmpp.PolicyViolation)
+		}
+		return l.acceptCircuit(ctx, takeover{conn: l.conn})
+	}
+	return fmt.Errorf("psycswitch: nothing that we speak begins with %q", first)
+}
+
+// peek returns the first byte and leaves it to be read.
+func (l *Link) peek(ctx context.Context) (byte, error) {
+	p := &peeked{Conn: l.conn, r: bufio.NewReaderSize(l.conn, 16)}
+	defer context.AfterFunc(ctx, func() { p.SetReadDeadline(time.Unix(1, 0)) })()
+	b, err := p.r.Peek(1)
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
+		return 0, fmt.Errorf("psycswitch: waiting for the first byte: %w", err)
+	}
+	l.conn = p
+	if t, ok := p.Conn.(*tls.Conn); ok {
+		l.conn = &peekedTLS{peeked: p, tls: t}
+	}
+	return b[0], nil
+}
+
+// peeked is a connection of which something has been read already.
+type peeked struct {
+	net.Conn
+	r *bufio.Reader
+}
+
+func (p *peeked) Read(b []byte) (int, error) {
+	if n := p.r.Buffered(); n > 0 {
+		return p.r.Read(b[:min(len(b), n)])
+	}
+	return p.Conn.Read(b)
+}
+
+// CloseWrite lets the peer see that nothing more comes.
+func (p *peeked) CloseWrite() error {
+	if half, ok := p.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return fmt.Errorf("psycswitch: %T cannot be closed for writing", p.Conn)
+}
+
+// peekedTLS shows the TLS state of the connection beneath.
+type peekedTLS struct {
+	*peeked
+	tls *tls.Conn
+}
+
+func (p *peekedTLS) ConnectionState() tls.ConnectionState { return p.tls.ConnectionState() }
+
+func (p *peekedTLS) HandshakeContext(ctx context.Context) error { return p.tls.HandshakeContext(ctx) }
+
+// serveTLS makes the handshake of a connection that begins with TLS.
+func (l *Link) serveTLS(ctx context.Context) error {
+	cfg := xmpp.TLSConfig(l.cfg.tls(), "", "")
+	cfg.NextProtos = []string{alpnPSYC, alpnXMPP}
+	if !l.cfg.speaks(PSYC) {
+		cfg.NextProtos = cfg.NextProtos[1:]
+	}
+	return l.handshake(ctx, tls.Server(l.conn, cfg))
+}
+
+// startTLS makes the handshake of direct TLS on a connection that we opened.
+func (l *Link) startTLS(ctx context.Context, p Protocol) error {
+	cfg := xmpp.TLSConfig(l.cfg.tls(), l.local, l.remote)
+	cfg.NextProtos = []string{alpnXMPP}
+	if p == PSYC {
+		cfg.NextProtos = []string{alpnPSYC}
+	}
+	return l.handshake(ctx, tls.Client(l.conn, cfg))
+}
+
+func (l *Link) handshake(ctx context.Context, t *tls.Conn) error {
+	if err := t.HandshakeContext(ctx); err != nil {
+		return fmt.Errorf("psycswitch: direct TLS: %w", err)
+	}
+	l.conn = t
+	return nil
+}

@@ -1,0 +1,151 @@
+package psycswitch
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/switchyard-im/switchyard/psyc"
+	"github.com/switchyard-im/switchyard/xmpp"
+)
+
+// Config says who we are and how we talk to others; Hosts is the only required field.
+// It must not be changed once it is in use.
+type Config struct {
+	// Hosts knows the domains that live here.
+	Hosts Hosts
+
+	// Resolver finds the ways to a domain; nil is a [DNS] that asks the system's name servers.
+	Resolver Resolver
+
+	// Dialer opens connections; nil is a [net.Dialer].
+	Dialer Dialer
+
+	// Protocols are the ones that we speak; zero means [XMPP] and [PSYC].
+	Protocols Protocol
+
+	// Secret makes dialback keys (XEP-0185) and must be equal in all processes that answer for the same
+	// domains; nil is a random one that this process keeps while it runs.
+	Secret []byte
+
+	// Roots are the certification authorities that peers are checked against; nil means the system's.
+	Roots *x509.CertPool
+
+	// Insecure is what is accepted without TLS or proof; nothing by default.
+	Insecure Insecure
+
+	// PSYC configures circuits; what a link decides by itself (names, proofs, syntax) is ignored.
+	PSYC psyc.Config
+
+	// XMPP bounds what a peer can make us hold on a stream.
+	XMPP xmpp.Limits
+
+	// DialTimeout bounds one attempt to reach a domain, from the look-up to the proved link; 30 s.
+	DialTimeout time.Duration
+
+	// Logger gets what happens to links; nil logs nothing. The keys are listed in the package documentation.
+	Logger *slog.Logger
+
+	// Trace is told what happens; nil functions are skipped.
+	Trace *Trace
+
+	// Set by the router that owns the Config: one dialback feature for all its streams, and the way of error replies
+	// that streams make by themselves.
+	dialback *xmpp.Feature
+	answer   func(*xmpp.Stanza)
+}
+
+// Hosts knows the domains that live here. It is asked again and again, so domains may come and go.
+type Hosts interface {
+	// Certificate returns domain's certificate, nil if it has none, or an error that wraps [ErrNotHosted].
+	Certificate(domain string) (*tls.Certificate, error)
+}
+
+// StaticHosts is a fixed set of Hosts; a nil certificate means that the domain has none.
+type StaticHosts map[string]*tls.Certificate
+
+// Certificate looks domain up.
+func (h StaticHosts) Certificate(domain string) (*tls.Certificate, error) {
+	c, ok := h[domain]
+	if !ok {
+		return nil, ErrNotHosted
+	}
+	return c, nil
+}
+
+// HostsFunc makes Hosts of a function.
+type HostsFunc func(domain string) (*tls.Certificate, error)
+
+// Certificate calls f.
+func (f HostsFunc) Certificate(domain string) (*tls.Certificate, error) { return f(domain) }
+
+// Insecure relaxes policy, a bit each.
+type Insecure uint8
+
+// Relaxations.
+const (
+	// Plaintext admits links without TLS, in both directions. Domains are then proved by dialback, or, of the server
+	// that we dialled, by DNS alone.
+	Plaintext Insecure = 1 << iota
+)
+
+// Errors of links and routers.
+var (
+	ErrNotHosted   = errors.New("psycswitch: domain not hosted here")
+	ErrNotProven   = errors.New("psycswitch: domain not proved")
+	ErrUnreachable = errors.New("psycswitch: no way to the domain worked")
+	ErrQueueFull   = errors.New("psycswitch: queue full")
+	ErrClosed      = errors.New("psycswitch: closed")
+)
+
+const defaultReachTimeout = 30 * time.Second
+
+// Values that a Config leaves open and that must stay the same for the whole life of the process, because
+// keys made on one link are checked on another.
+var (
+	processSecret = sync.OnceValue(func() []byte {
+		b := make([]byte, 32)
+		rand.Read(b)
+		return b
+	})
+	systemDNS = sync.OnceValue(func() *DNS { return new(DNS) })
+)
+
+func (c *Config) secret() []byte {
+	if c.Secret != nil {
+		return c.Secret
+	}
+	return processSecret()
+}
+
+func (c *Config) resolver() Resolver {
+	if c.Resolver != nil {
+		return c.Resolver
+	}
+	return systemDNS()
+}
+
+func (c *Config) speaks(p Protocol) bool { return c.Protocols == 0 || c.Protocols&p != 0 }
+
+func (c *Config) dialTimeout() time.Duration {
+	if c.DialTimeout > 0 {
+		return c.DialTimeout
+	}
+	return defaultReachTimeout
+}
+
+func (c *Config) hosted(domain string) bool {
+	_, err := c.Hosts.Certificate(domain)
+	return err == nil
+}
+
+func (c *Config) log(ctx context.Context, level slog.Level, msg string, args ...any) {
+	if c.Logger != nil {
+		c.Logger.Log(ctx, level, msg, args...)
+	}
+}

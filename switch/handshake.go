@@ -1,0 +1,120 @@
+package psycswitch
+
+import (
+	"context"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/switchyard-im/switchyard/psyc"
+	"github.com/switchyard-im/switchyard/xmpp"
+)
+
+// The protocol switch between two Switchyards (see the package documentation): a stream feature that every
+// features list offers, answered by the initiator once its pair of domains is proved.
+const nsPSYC = "urn:x-switchyard:psyc:0"
+
+// Syntaxes as they are named in the feature and in the greeting of PSYC circuits.
+const (
+	syntax10 = "1.0"
+	syntax09 = "0.9"
+)
+
+// switchTimeout is how long the answer to <switching/> may take. The peer may have read it, so that nothing else can
+// be sent on this connection: without an answer the connection is lost.
+const switchTimeout = 10 * time.Second
+
+// ErrNotSwitched is what a peer answered that offered the switch and then refused it. The stream goes on as XMPP.
+var ErrNotSwitched = errors.New("psycswitch: peer refused the switch")
+
+// A takeover is what becomes of a stream that switched.
+type takeover struct {
+	stream   *xmpp.Stream // what it was; nil for a connection that was never a stream
+	conn     net.Conn
+	buffered []byte
+	syntax   psyc.Syntax
+}
+
+// switchFeature is the switch for one stream, both roles. done gets the connection when both sides have agreed; it
+// must not block.
+func switchFeature(done func(takeover)) xmpp.Feature {
+	return xmpp.Feature{
+		Name:     xml.Name{Space: nsPSYC, Local: "psyc"},
+		Requires: xmpp.Authenticated,
+		Offer: func(_ *xmpp.Stream, dst []byte) []byte {
+			return append(dst, "<psyc xmlns='"+nsPSYC+"'><syntax>"+syntax10+"</syntax></psyc>"...)
+		},
+		Start: func(ctx context.Context, s *xmpp.Stream, offer xmpp.Element) (xmpp.State, error) {
+			if !offersSyntax(offer, syntax10) {
+				return 0, nil
+			}
+			return 0, startSwitch(ctx, s, done)
+		},
+		Serve: func(ctx context.Context, s *xmpp.Stream, e xmpp.Element) (xmpp.State, error) {
+			return 0, serveSwitch(ctx, s, e, done)
+		},
+	}
+}
+
+// offersSyntax reports whether the element has a child <syntax/> that names syntax.
+func offersSyntax(e xmpp.Element, syntax string) bool {
+	for c := range e.Children() {
+		if name := c.Name(); name.Space == nsPSYC && name.Local == "syntax" && c.Text() == syntax {
+			return true
+		}
+	}
+	return false
+}
+
+func startSwitch(ctx context.Context, s *xmpp.Stream, done func(takeover)) error {
+	ctx, cancel := context.WithTimeout(ctx, switchTimeout)
+	defer cancel()
+	err := s.WriteRaw(ctx, []byte("<switching xmlns='"+nsPSYC+"' h='0'><syntax>"+syntax10+"</syntax></switching>"))
+	if err != nil {
+		return fmt.Errorf("psycswitch: asking for the switch: %w", err)
+	}
+	answer, err := s.ReadElement(ctx)
+	if err != nil {
+		return fmt.Errorf("psycswitch: waiting for <switched/>: %w", err)
+	}
+	switch answer.Name() {
+	case xml.Name{Space: nsPSYC, Local: "not-switched"}:
+		return nil
+	case xml.Name{Space: nsPSYC, Local: "switched"}:
+	default:
+		return fmt.Errorf("psycswitch: <%s xmlns=%q/> in answer to <switching/>: %w", answer.Name().Local, answer.Name().Space, xmpp.UnsupportedStanzaType)
+	}
+	if h, ok := answer.Attr("h"); ok && h != "0" {
+		return fmt.Errorf("psycswitch: peer counts %s stanzas where none was sent: %w", h, xmpp.PolicyViolation)
+	}
+	syntax := psyc.PSYC09
+	if offersSyntax(answer, syntax10) {
+		syntax = psyc.PSYC10
+	}
+	conn, rest, err := s.Hijack()
+	if err != nil {
+		return fmt.Errorf("psycswitch: taking the stream over: %w", err)
+	}
+	done(takeover{s, conn, rest, syntax})
+	return nil
+}
+
+func serveSwitch(ctx context.Context, s *xmpp.Stream, e xmpp.Element, done func(takeover)) error {
+	if e.Name().Local != "switching" || s.State()&xmpp.Authenticated == 0 || s.Pending() > 0 || !offersSyntax(e, syntax10) {
+		return s.WriteRaw(ctx, []byte("<not-switched xmlns='"+nsPSYC+"'/>"))
+	}
+	received := strconv.FormatUint(s.Received(), 10)
+	err := s.WriteRaw(ctx, []byte("<switched xmlns='"+nsPSYC+"' h='"+received+"'><syntax>"+syntax10+"</syntax></switched>"))
+	if err != nil {
+		return fmt.Errorf("psycswitch: answering the switch: %w", err)
+	}
+	conn, rest, err := s.Hijack()
+	if err != nil {
+		return fmt.Errorf("psycswitch: taking the stream over: %w", err)
+	}
+	done(takeover{s, conn, rest, psyc.PSYC10})
+	return nil
+}

@@ -1,0 +1,161 @@
+package psycswitch
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+
+	"github.com/switchyard-im/switchyard/xmpp"
+)
+
+// initiateStream makes a stream of a connection that we opened, and a circuit of the stream where both sides want that.
+func (l *Link) initiateStream(ctx context.Context) error {
+	stream := xmpp.Initiate(l.conn, l.streamConfig(l.local, l.remote, l.features()))
+	l.mu.Lock()
+	l.stream = stream
+	l.mu.Unlock()
+	err := stream.Negotiate(ctx)
+	if t := l.takeover(); t != nil && errors.Is(err, xmpp.ErrHijacked) {
+		return l.initiateCircuit(ctx, *t)
+	}
+	return err
+}
+
+// acceptStream makes a stream of a connection that the peer opened.
+func (l *Link) acceptStream(ctx context.Context) error {
+	stream := xmpp.Accept(l.conn, l.streamConfig("", "", l.features()))
+	l.mu.Lock()
+	l.stream = stream
+	l.mu.Unlock()
+	err := stream.Negotiate(ctx)
+	if t := l.takeover(); t != nil && errors.Is(err, xmpp.ErrHijacked) {
+		return nil // Stanzas makes the circuit
+	}
+	return err
+}
+
+func (l *Link) streamConfig(local, remote string, features []xmpp.Feature) *xmpp.Config {
+	return &xmpp.Config{
+		Local:     local,
+		Remote:    remote,
+		Hosted:    l.cfg.hosted,
+		Features:  features,
+		Plaintext: l.cfg.Insecure&Plaintext != 0,
+		Limits:    l.cfg.XMPP,
+		Bounce:    l.cfg.answer,
+		Logger:    l.cfg.Logger,
+	}
+}
+
+// features are what a link negotiates: TLS, a proof of the domain by certificate or by dialback, and the switch.
+func (l *Link) features() []xmpp.Feature {
+	fs := []xmpp.Feature{
+		l.cfg.startTLS(),
+		xmpp.External(l.cfg.verifyCertificate),
+		l.cfg.dialbackFeature(),
+	}
+	if l.cfg.speaks(PSYC) {
+		fs = append(fs, switchFeature(func(t takeover) {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.next = &t
+		}))
+	}
+	return fs
+}
+
+// startTLS is STARTTLS, offered for domains that have a certificate.
+func (c *Config) startTLS() xmpp.Feature {
+	f := xmpp.StartTLS(c.tls())
+	offer := f.Offer
+	f.Offer = func(s *xmpp.Stream, dst []byte) []byte {
+		if cert, err := c.Hosts.Certificate(s.Local()); err != nil || cert == nil {
+			return dst
+		}
+		return offer(s, dst)
+	}
+	return f
+}
+
+// tls asks the hosts for certificates, so that they may change while we run.
+func (c *Config) tls() *tls.Config {
+	return &tls.Config{
+		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			cert, err := c.Hosts.Certificate(hello.ServerName)
+			if err == nil && cert == nil {
+				err = fmt.Errorf("psycswitch: no certificate for %s", hello.ServerName)
+			}
+			return cert, err
+		},
+	}
+}
+
+// verifyCertificate never believes a peer that it is one of our own domains, whatever certificate it shows.
+func (c *Config) verifyCertificate(leaf *x509.Certificate, rest []*x509.Certificate, domain string) error {
+	if c.hosted(domain) {
+		return fmt.Errorf("psycswitch: %s lives here: %w", domain, ErrNotProven)
+	}
+	return xmpp.VerifyDomain(c.Roots, leaf, rest, domain)
+}
+
+// dialbackFeature is one for all streams of a router, which thereby knows its own keys.
+func (c *Config) dialbackFeature() xmpp.Feature {
+	if c.dialback != nil {
+		return *c.dialback
+	}
+	return c.newDialback(false)
+}
+
+func (c *Config) newDialback(liveOnly bool) xmpp.Feature {
+	return xmpp.Dialback(xmpp.DialbackConfig{
+		Secret:      c.secret(),
+		LiveOnly:    liveOnly,
+		Verify:      c.verifyKey,
+		Certificate: c.verifyCertificate,
+	})
+}
+
+// verifyKey asks the authoritative server of remote for a dialback key (XEP-0220 section 2.1.2). That is always an XMPP
+// server, even of a domain whose stanzas go by PSYC, and the stream never switches.
+func (c *Config) verifyKey(ctx context.Context, local, remote, id, key string) error {
+	if c.hosted(remote) {
+		return fmt.Errorf("psycswitch: %s lives here: %w", remote, xmpp.ErrInvalidKey)
+	}
+	connector := &Connector{Dialer: c.Dialer}
+	var failures []error
+	for conn, err := range connector.Connections(ctx, HintsOf(ctx, c.resolver(), remote, XMPP)) {
+		if err != nil {
+			failures = append(failures, err)
+			continue
+		}
+		var answered bool
+		if answered, err = c.verifyAt(ctx, conn, local, remote, id, key); err == nil || answered {
+			return err
+		}
+		failures = append(failures, &DialError{Hint: conn.Hint, Err: err})
+	}
+	return fmt.Errorf("psycswitch: verifying %s for %s: %w: %w", remote, local, ErrUnreachable, errors.Join(failures...))
+}
+
+// verifyAt asks one server; answered means that its answer holds, whatever it is.
+func (c *Config) verifyAt(ctx context.Context, conn *Connection, local, remote, id, key string) (answered bool, err error) {
+	link := newLink(c, conn.Conn)
+	link.dialled = true
+	if conn.Hint.DirectTLS {
+		link.remote, link.local = remote, local
+		if err := link.startTLS(ctx, XMPP); err != nil {
+			conn.Close()
+			return false, err
+		}
+	}
+	stream := xmpp.Initiate(link.conn, link.streamConfig(local, remote, []xmpp.Feature{c.startTLS()}))
+	defer stream.Close()
+	if err := stream.Negotiate(ctx); err != nil {
+		return false, err
+	}
+	err = stream.Verify(ctx, local, remote, id, key)
+	var refusal *xmpp.StanzaError
+	return errors.Is(err, xmpp.ErrInvalidKey) || errors.As(err, &refusal), err
+}
