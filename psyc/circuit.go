@@ -74,6 +74,7 @@ type Config struct {
 	// negative: any. It does not hold where the profile does.
 	Line int
 
+	// Limits bounds packets. The accepting side takes no more than 16 KiB in one as long as the peer has proved no host.
 	Limits   Limits
 	Queue    int // bytes of packets that wait to be written before Send blocks; 256 KiB
 	Requests int // requests of ours that may wait for their reply; 1024
@@ -92,7 +93,8 @@ type Config struct {
 	Hosted func(host string) bool
 
 	// Prove looks for a proof that the peer speaks for host, which it claims and has not proved. It is asked again
-	// when a proof has ended, and not for ten seconds after it failed. The peer does not learn the error. Reading stops meanwhile unless the peer asked by _request_authorization.
+	// when a proof has ended, and not for ten seconds after it failed, nor while 64 hosts have failed in the last ten
+	// seconds. The peer does not learn the error. Reading stops meanwhile unless the peer asked by _request_authorization.
 	Prove func(ctx context.Context, host string) (Proof, error)
 
 	// Authorize decides whether the proved host source may send to the hosted host target; nil: all may.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 )
 
 // A Decoder reads packets from a stream. Set its fields before the first read. It is for one goroutine.
@@ -41,9 +42,10 @@ type Decoder struct {
 	broken error // final
 	rerr   error // came from r with the last bytes
 
-	parse  parser
+	parse  parser09
 	names  names
 	packet Packet
+	held   []byte // values of a packet with a streamed body
 	body   body
 }
 
@@ -86,7 +88,7 @@ func (d *Decoder) next() error {
 	}
 	for {
 		if !d.begun {
-			d.parse.begin(&d.packet)
+			d.parse.begin(&d.packet, d.Syntax)
 			d.begun = true
 		}
 		n, err := d.parsePacket()
@@ -94,6 +96,7 @@ func (d *Decoder) next() error {
 			d.begun = false
 			d.start += n
 			if d.parse.phase == phaseStream {
+				d.hold()
 				d.body = body{d: d, left: d.packet.Size, tail: d.parse.streamTail(d.Syntax)}
 			}
 			return nil
@@ -104,6 +107,24 @@ func (d *Decoder) next() error {
 		}
 		if err := d.fill(); err != nil {
 			return err
+		}
+	}
+}
+
+// hold copies the values of the packet out of the buffer, which its body is going to pass through.
+func (d *Decoder) hold() {
+	n := 0
+	for _, vars := range [...]Vars{d.packet.Routing, d.packet.Entity} {
+		for i := range vars {
+			n += len(vars[i].Value)
+		}
+	}
+	d.held = slices.Grow(d.held[:0], n)
+	for _, vars := range [...]Vars{d.packet.Routing, d.packet.Entity} {
+		for i := range vars {
+			start := len(d.held)
+			d.held = append(d.held, vars[i].Value...)
+			vars[i].Value = d.held[start:len(d.held):len(d.held)]
 		}
 	}
 }
@@ -172,7 +193,7 @@ const (
 
 // fill reads more. It may move what is there.
 func (d *Decoder) fill() error {
-	if d.end == len(d.buf) {
+	if d.end == len(d.buf) || d.start == d.end {
 		d.makeRoom()
 	}
 	for range emptyReads {

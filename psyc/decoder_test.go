@@ -50,7 +50,9 @@ func reading(d *Decoder) string {
 
 // streams are inputs of both syntaxes, whole, broken and unfinished.
 func streams(t testing.TB) map[Syntax][][]byte {
-	out := map[Syntax][][]byte{}
+	out := map[Syntax][][]byte{PSYC10: {
+		[]byte(":_tag\tx\n\n:_a\tb\n_m\n|\n:_tag_relay\ty\n\n:_a_b 1\tc\n_m_n\n|\n:_ta\tx\n\n:_a 1\tb\n_m\nhi\n|\n:_tag\tx\n\n_\n|\n"),
+	}}
 	for _, v := range readVectors[packetVector](t, "packets.jsonl") {
 		if v.Mode == "" {
 			out[PSYC10] = append(out[PSYC10], v.Input)
@@ -233,11 +235,13 @@ func TestLimits(t *testing.T) {
 		{"second packet", Limits{Packet: 20}, "|\n\n_m\n" + strings.Repeat("x", 14) + "\n|\n", "_error_packet_too_large"},
 		{"no greeting", Limits{Packet: 20}, strings.Repeat("x", 100), "_error_packet_too_large"},
 		{"counted value", Limits{Packet: 20}, "\n:_a 1000\t" + strings.Repeat("x", 1000) + "\n|\n", "_error_packet_too_large"},
+		{"no end at the limit", Limits{Packet: 20}, "\n_m\n" + strings.Repeat("x", 16), "_error_packet_too_large"},
 		{"streamed", Limits{Packet: 20, Body: 10}, "1004\n_m\n" + strings.Repeat("x", 1000) + "\n|\n", ""},
 		{"not streamed", Limits{Packet: 20, Body: -1}, "1004\n_m\n" + strings.Repeat("x", 1000) + "\n|\n", "_error_packet_too_large"},
 		{"name", Limits{}, ":_" + strings.Repeat("x", maxName) + "\ty\n|\n", "_error_name_too_large"},
 		{"method", Limits{}, "\n_" + strings.Repeat("x", maxName) + "\n|\n", "_error_name_too_large"},
 		{"digits", Limits{}, strings.Repeat("0", maxDigits+1) + "\n|\n", "_error_invalid_syntax_length"},
+		{"internal variables of two packets", Limits{Vars: 3}, strings.Repeat("\n:_INTERNAL_x\ty\n:_INTERNAL_y\ty\n|\n", 3), ""},
 		{"internal variables", Limits{Vars: 3}, "\n" + strings.Repeat(":_INTERNAL_x\ty\n", 4) + "|\n", "_error_header_too_large"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -264,101 +268,86 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-func TestStreamedBody(t *testing.T) {
-	text := strings.Repeat("0123456789|\n", 100_000)
-	var wire bytes.Buffer
-	e := NewEncoder(&wire)
-	p := &Packet{Routing: Vars{{Set, "_tag", Value("7")}}, Entity: Vars{{Set, "_name", Value("a file with a name")}}, Method: "_data"}
-	for range 2 {
-		if err := e.EncodeBody(p, int64(len(text)), strings.NewReader(text)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := e.Encode(&Packet{}); err != nil {
-		t.Fatal(err)
-	}
-	held := p.Clone()
-	held.Body = []byte(text)
-	if want, _ := held.Append(nil, PSYC10); !bytes.HasPrefix(wire.Bytes(), want) {
-		t.Error("EncodeBody and Append write different things")
-	}
-	for _, read := range []int64{0, 5, int64(len(text)), -1} {
-		d := NewDecoder(bytes.NewReader(wire.Bytes()))
-		d.Syntax = PSYC10
-		n := 0
-		for q, err := range d.Packets() {
-			if err != nil {
+// TestLongStream moves the read buffer in the middle of packets.
+func TestLongStream(t *testing.T) {
+	for _, syn := range []Syntax{PSYC10, PSYC09} {
+		var wire bytes.Buffer
+		var want strings.Builder
+		e := NewEncoder(&wire)
+		e.Syntax, e.Lengths = syn, LengthsNeeded
+		for i := range 400 {
+			body := strings.Repeat(fmt.Sprintf("this is number %d\n", i), i*7%200)
+			p := &Packet{Method: "_message_private", Body: []byte(body)}
+			p.Routing.Set("_tag", fmt.Sprint("tag", i))
+			p.Entity.Set("_nick", fmt.Sprint("nick", i))
+			p.Entity.Set("_list_x", string(AppendList(nil, "", Element{Value: fmt.Append(nil, "e", i)}, Element{Value: Value("x")})))
+			if err := e.Encode(p); err != nil {
 				t.Fatal(err)
 			}
-			if n++; n == 3 {
-				break
-			}
-			if q.Size != int64(len(text)) || q.Body != nil || q.Method != "_data" || q.Routing.Get("_tag").String() != "7" {
-				t.Fatalf("packet %+v", q)
-			}
-			var r io.Reader = d.Body()
-			if read >= 0 {
-				r = io.LimitReader(r, read)
-			}
-			got, err := io.ReadAll(r)
-			if err != nil || !strings.HasPrefix(text, string(got)) || read < 0 && len(got) != len(text) {
-				t.Fatalf("body of %d bytes, %v", len(got), err)
-			}
+			fmt.Fprintf(&want, "%+v\n", *p)
 		}
-		if n != 3 {
-			t.Errorf("%d packets", n)
+		d := NewDecoder(iotest.OneByteReader(&wire))
+		d.Syntax = syn
+		if got := reading(d); got != want.String() {
+			t.Errorf("%v: read something else", syn)
 		}
-		if len(d.buf) > firstBuffer {
-			t.Errorf("buffer of %d bytes", len(d.buf))
-		}
-	}
-	for _, in := range []string{"1004\n_m\n" + strings.Repeat("x", 1000) + "x|\n", "1004\n_m\n" + strings.Repeat("x", 1000) + "\n||"} {
-		d := NewDecoder(strings.NewReader(in))
-		d.Syntax, d.Limits.Body = PSYC10, 10
-		if _, err := d.Next(); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.ReadAll(d.Body()); !errors.Is(err, &Error{Method: "_error_invalid_syntax_delimiter"}) {
-			t.Errorf("%v", err)
-		}
-		if _, err := d.Next(); !errors.Is(err, &Error{Method: "_error_invalid_syntax_delimiter"}) {
-			t.Errorf("then %v", err)
-		}
-	}
-	for _, cut := range []int{10, 500, 1008, 1009} {
-		in := "1004\n_m\n" + strings.Repeat("x", 1000) + "\n|\n"
-		d := NewDecoder(strings.NewReader(in[:cut]))
-		d.Syntax, d.Limits.Body = PSYC10, 10
-		if _, err := d.Next(); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.ReadAll(d.Body()); err != io.ErrUnexpectedEOF {
-			t.Errorf("cut at %d: %v", cut, err)
+		if len(d.buf) > 2*firstBuffer {
+			t.Errorf("%v: buffer of %d bytes", syn, len(d.buf))
 		}
 	}
 }
 
-func TestEncodeBodyErrors(t *testing.T) {
-	p := &Packet{Method: "_data"}
-	for _, e := range []*Encoder{{Renderer: Renderer{Syntax: PSYC09}}, {Renderer: Renderer{Opaque: true}}} {
-		e.w = io.Discard
-		if err := e.EncodeBody(p, 1, strings.NewReader("x")); !errors.Is(err, ErrNotRepresentable) {
-			t.Errorf("%+v: %v", e.Renderer, err)
+// TestMemory gives back what large packets took.
+func TestMemory(t *testing.T) {
+	large := &Packet{Method: "_m", Body: bytes.Repeat([]byte("x"), 4*keepBuffer)}
+	wire, err := large.Append(nil, PSYC10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := NewDecoder(io.MultiReader(bytes.NewReader(wire), strings.NewReader("|\n")))
+	d.Syntax, d.Limits = PSYC10, Limits{Body: -1, Packet: 8 * keepBuffer}
+	for range 2 {
+		if _, err := d.Next(); err != nil {
+			t.Fatal(err)
 		}
 	}
+	if len(d.buf) > keepBuffer {
+		t.Errorf("read buffer of %d bytes", len(d.buf))
+	}
 	e := NewEncoder(io.Discard)
-	if err := e.EncodeBody(p, 2, strings.NewReader("x")); !errors.Is(err, io.ErrUnexpectedEOF) {
-		t.Errorf("short body: %v", err)
+	for _, p := range []*Packet{large, {}} {
+		if err := e.Encode(p); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if err := e.EncodeBody(p, 2, iotest.ErrReader(errDeadline)); !errors.Is(err, errDeadline) {
-		t.Errorf("broken body: %v", err)
+	if cap(e.buf) > keepBuffer {
+		t.Errorf("write buffer of %d bytes", cap(e.buf))
 	}
-	if err := e.Encode(&Packet{Method: "_data", Size: 5}); !errors.Is(err, ErrNotRepresentable) {
-		t.Errorf("body elsewhere: %v", err)
+}
+
+// once returns all bytes together with an error, then EOF.
+type once struct{ b []byte }
+
+func (o *once) Read(p []byte) (n int, err error) {
+	if len(o.b) == 0 {
+		return 0, io.EOF
 	}
-	var wire bytes.Buffer
-	if err := NewEncoder(&wire).EncodeBody(&Packet{Method: "_data", Size: 5}, 0, nil); err != nil || wire.String() != "\n_data\n|\n" {
-		t.Errorf("empty body: %q, %v", &wire, err)
+	n = copy(p, o.b)
+	o.b = nil
+	return n, errDeadline
+}
+
+func TestErrorWithBytes(t *testing.T) {
+	d := NewDecoder(&once{[]byte("|\n|")})
+	d.Syntax = PSYC10
+	if _, err := d.Next(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Next(); !errors.Is(err, errDeadline) {
+		t.Errorf("%v, want the error that came with the bytes", err)
+	}
+	if _, err := d.Next(); err != io.ErrUnexpectedEOF {
+		t.Errorf("%v, want unexpected EOF", err)
 	}
 }
 
@@ -416,23 +405,3 @@ func TestNoProgress(t *testing.T) {
 type stuck struct{}
 
 func (stuck) Read([]byte) (int, error) { return 0, nil }
-
-// TestClone keeps packets beyond the buffer that they came in.
-func TestClone(t *testing.T) {
-	in := ":_tag\tx\n\n:_a\tone\n_m\nbody\n|\n"
-	d := NewDecoder(strings.NewReader(in + strings.ReplaceAll(in, "o", "O")))
-	d.Syntax = PSYC10
-	p, err := d.Next()
-	if err != nil {
-		t.Fatal(err)
-	}
-	q := p.Clone()
-	if !q.Equal(p) {
-		t.Fatal("clone differs")
-	}
-	p.Routing[0].Value[0], p.Entity[0].Value[0], p.Body[0] = '#', '#', '#'
-	_ = append(q.Routing[0].Value, "yyyyyy"...)
-	if out, err := q.Append(nil, PSYC10); err != nil || string(out) != in {
-		t.Errorf("clone is %q, %v", out, err)
-	}
-}

@@ -18,8 +18,8 @@
 // types that names of variables declare.
 //
 // A Packet does not depend on the syntax. [Packet.Parse] and [Packet.Append] convert it from and to bytes; a [Decoder]
-// reads packets from a stream, an [Encoder] writes them, a [Renderer] holds the choices there are in writing.
-// Parsers borrow: values and bodies are slices of the input, and [Packet.Clone] keeps them. In the steady state
+// reads packets from a stream, a [Parser] from growing byte slices; an [Encoder] writes them, and a [Renderer] holds
+// the choices there are in writing. Parsers borrow: values and bodies are slices of the input, and [Packet.Clone] keeps them. In the steady state
 // neither direction allocates.
 //
 // # The two syntaxes
@@ -46,8 +46,8 @@
 //   - What cannot be written is [ErrNotRepresentable]: see [Renderer] for the list. Texts of users need another form
 //     then; they must not be cut or changed here.
 //
-// In both syntaxes routing values never hold control characters, and variables named _INTERNAL..., in which programs
-// keep what they know about a peer, are dropped when reading and left out when writing.
+// In both syntaxes routing values with control characters are never written, and variables named _INTERNAL..., in
+// which programs keep what they know about a peer, are dropped when reading and left out when writing.
 //
 // # Values
 //

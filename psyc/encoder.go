@@ -40,7 +40,10 @@ func (e *Encoder) EncodeBody(p *Packet, size int64, r io.Reader) error {
 	if size == 0 {
 		return e.Encode(&q)
 	}
-	buf, err := e.append10(e.buf[:0], &q, size)
+	if size > maxLength {
+		return refuse("body of %d bytes", size)
+	}
+	buf, err := e.appendHead(e.buf[:0], &q, size)
 	if err != nil {
 		return err
 	}

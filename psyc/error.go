@@ -26,14 +26,23 @@ type Error struct {
 	Err    error  // cause, never sent
 }
 
-// Error returns the method with the rendered text, and the cause.
+// maxErrorText bounds what Error says of a text, and of the values in it, in bytes: both may be a peer's.
+const maxErrorText = 1 << 10
+
+// Error returns the method with the rendered text, cut if it is long, and the cause.
 func (e *Error) Error() string {
 	s := "psyc: " + e.Method
 	if e.Text != "" {
-		s += ": " + string(Expand(nil, e.Text, func(name string) (Value, bool) {
+		left := maxErrorText
+		text := Expand(nil, e.Text[:min(len(e.Text), maxErrorText)], func(name string) (Value, bool) {
 			v := e.Vars.Get(name)
-			return v, v != nil
-		}))
+			if v == nil || len(v) > left {
+				return nil, false
+			}
+			left -= len(v)
+			return v, true
+		})
+		s += ": " + string(text)
 	}
 	if e.Offset > 0 || strings.HasPrefix(e.Method, errSyntax10) || strings.HasPrefix(e.Method, errSyntax09) {
 		s += fmt.Sprintf(" (at byte %d)", e.Offset)

@@ -121,6 +121,7 @@ func TestCarriageReturn09(t *testing.T) {
 func TestRoutingInjection(t *testing.T) {
 	for _, id := range []string{
 		"x\n|\n:_source\tpsyc://a.example/~admin\n\n_message_private\nhi\n|", "x\n.\n" + forged, "\n", "x\ry", "x\x00", "x\ty", "x\x7f", "\x1b[2J",
+		"0123456789\x7f", "\x7f0123456789", "0123456\n89abcdef", "0123456789abcdef\x1f", "0123456789\tabcdef",
 	} {
 		for _, syn := range []Syntax{PSYC10, PSYC09, Auto} {
 			p := &Packet{Method: "_message_private", Body: []byte("hi")}
@@ -177,6 +178,29 @@ func TestOperatorInjection(t *testing.T) {
 	}
 }
 
+func TestOpaque(t *testing.T) {
+	for _, tt := range []struct {
+		r    Renderer
+		p    Packet
+		want string
+	}{
+		{Renderer{Opaque: true}, Packet{Body: []byte("_m\nhi\n")}, "\n_m\nhi\n|\n"},
+		{Renderer{Opaque: true}, Packet{}, "|\n"},
+		{Renderer{Opaque: true}, Packet{Body: []byte("|\n")}, "2\n|\n|\n"},
+		{Renderer{Opaque: true, Lengths: LengthsAlways}, Packet{Body: []byte("_m\n")}, "3\n_m\n|\n"},
+		{Renderer{Opaque: true}, Packet{Body: []byte("_m")}, ""},
+		{Renderer{Opaque: true}, Packet{Body: []byte("_m\n"), Method: "_m"}, ""},
+		{Renderer{Opaque: true}, Packet{Body: []byte("_m\n"), State: Reset}, ""},
+		{Renderer{Opaque: true}, Packet{Body: []byte("_m\n"), Entity: Vars{{Set, "_a", nil}}}, ""},
+		{Renderer{Opaque: true, Syntax: PSYC09, Exact: true}, Packet{Method: "_m"}, ""},
+	} {
+		out, err := tt.r.Append(nil, &tt.p)
+		if string(out) != tt.want || (err == nil) != (tt.want != "") || err != nil && !errors.Is(err, ErrNotRepresentable) {
+			t.Errorf("%+v of %+v: %q, %v, want %q", tt.r, tt.p, out, err, tt.want)
+		}
+	}
+}
+
 // TestInternal keeps what programs say about a peer from being said by the peer.
 func TestInternal(t *testing.T) {
 	for syn, in := range map[Syntax]string{
@@ -193,7 +217,7 @@ func TestInternal(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.Routing.Set("_INTERNAL_trust", "9")
-		p.Entity.Set("_INTERNAL_x", "\n.\n|\n")
+		p.Entity.Set("_INTERNAL_x", "\n.\n|\n, and long enough for a length")
 		if out, err := p.Append(nil, syn); err != nil || string(out) != string(plain) {
 			t.Errorf("%v: written as %q, %v, want %q", syn, out, err, plain)
 		}

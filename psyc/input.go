@@ -60,8 +60,16 @@ func (in *input) Read(b []byte) (int, error) {
 		}
 		return n, nil
 	}
+	// At this moment the decoder holds nothing but the beginning of a packet.
+	if len(in.dec.Buffered()) >= maxUnproved && !in.c.initiator && !in.c.proofs.any() {
+		return 0, limitError(errPacketTooLarge, maxUnproved, "packet too large for a peer that has proved nothing")
+	}
 	return in.fill(b)
 }
+
+// maxUnproved bounds the packets of a peer that came to us and has not proved any host yet, in bytes. Anybody can open
+// any number of connections, so that these must not hold much.
+const maxUnproved = 16 << 10
 
 // fill reads from the connection.
 func (in *input) fill(b []byte) (int, error) {

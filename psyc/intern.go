@@ -21,9 +21,14 @@ const (
 	maxInterned = 64   // bytes; longer names are not worth keeping
 )
 
-// names are those that one decoder met, one to a slot: a newer name evicts an older one, so that a peer can waste
-// time but no memory.
-type names [128]string
+// names are those that one decoder met.
+type names struct {
+	// table has one name to a slot: a newer one evicts an older one, so that a peer can waste time but no memory.
+	table [128]string
+	// last has the names of the variables of the packet before, in order.
+	last   [16]string
+	method string // of the packet before
+}
 
 func nameHash[T string | []byte](s T) uint32 {
 	h := uint32(2166136261)
@@ -47,7 +52,7 @@ func (d *names) intern(b []byte) string {
 	if d == nil {
 		return string(b)
 	}
-	slot := &d[h%uint32(len(d))]
+	slot := &d.table[h%uint32(len(d.table))]
 	if *slot != string(b) {
 		*slot = string(b)
 	}

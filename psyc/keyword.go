@@ -1,6 +1,10 @@
 package psyc
 
-import "strings"
+import (
+	"encoding/binary"
+	"math/bits"
+	"strings"
+)
 
 // keywordByte tells the bytes of names and methods: ASCII letters, digits, underscore.
 var keywordByte = func() (t [256]bool) {
@@ -10,20 +14,80 @@ var keywordByte = func() (t [256]bool) {
 	return t
 }()
 
-// isKeyword reports whether s can stand on the wire as a name or method.
+// isKeyword reports whether s can stand on the wire as a name or method. Nearly all are made of lower case letters and
+// underscores, for which it looks at eight bytes at a time.
 func isKeyword(s string) bool {
+	n := len(s)
+	if n < 8 || n > maxName {
+		return n > 0 && n <= maxName && keywordBytes(s)
+	}
+	for i := 0; i+8 < n; i += 8 {
+		if !plainWord(load8(s[i:])) {
+			return keywordBytes(s)
+		}
+	}
+	return plainWord(load8(s[n-8:])) || keywordBytes(s)
+}
+
+// keywordBytes reports whether s has only bytes of keywords.
+func keywordBytes(s string) bool {
 	for i := range len(s) {
 		if !keywordByte[s[i]] {
 			return false
 		}
 	}
-	return s != "" && len(s) <= maxName
+	return true
+}
+
+// load8 returns the first eight bytes of s.
+func load8(s string) uint64 {
+	_ = s[7]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+}
+
+// load4 returns the first four bytes of s.
+func load4(s string) uint32 {
+	_ = s[3]
+	return uint32(s[0]) | uint32(s[1])<<8 | uint32(s[2])<<16 | uint32(s[3])<<24
+}
+
+const (
+	ones = 0x0101010101010101 // a one in each byte
+	high = 0x80 * ones
+)
+
+// plainWord reports whether all eight bytes of x are lower case letters or underscores.
+func plainWord(x uint64) bool { return notPlain(x) == 0 }
+
+// notPlain returns x's bytes that are neither lower case letters nor underscores as a set of highest bits. Its lowest
+// bit is exact; above it there may be too many. The terms find the bytes below the underscore, those above z, those
+// that are not ASCII, and the one between the underscore and a.
+func notPlain(x uint64) uint64 {
+	between := x ^ '`'*ones
+	return ((x - '_'*ones) | (x + (0x7f-'z')*ones) | x | (between-ones)&^between) & high
+}
+
+// keywordEnd returns the offset of the first byte of b from i on that is not one of keywords, len(b) if there is none.
+func keywordEnd(b []byte, i int) int {
+	for len(b)-i >= 8 {
+		x := notPlain(binary.LittleEndian.Uint64(b[i:]))
+		if x != 0 {
+			i += bits.TrailingZeros64(x) / 8
+			break
+		}
+		i += 8
+	}
+	for i < len(b) && keywordByte[b[i]] {
+		i++
+	}
+	return i
 }
 
 // internal reports whether name belongs to the variables that a program keeps for itself. They neither enter from
 // nor leave to the wire, because psyced and others take them for their own findings about the peer.
-func internal[T string | []byte](name T) bool {
-	return len(name) >= len(internalPrefix) && name[1] == 'I' && string(name[:len(internalPrefix)]) == internalPrefix
+func internal(name string) bool {
+	return len(name) >= len(internalPrefix) && name[1] == 'I' && name[:len(internalPrefix)] == internalPrefix
 }
 
 const internalPrefix = "_INTERNAL"

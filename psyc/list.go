@@ -141,7 +141,7 @@ func (v Value) typeEnd() int {
 }
 
 // item reads the value of a list element or dict entry at i, which ends at the byte end or with v. It returns the
-// offset of what follows.
+// offset of what follows, which the caller checks.
 func (v Value) item(i int, end byte, condition string) (e Element, next int, err error) {
 	if i < len(v) && v[i] == '=' {
 		j := i + 1
@@ -190,9 +190,6 @@ func (v Value) item(i int, end byte, condition string) (e Element, next int, err
 		return e, 0, itemError(condition, start, "value is shorter than its length")
 	}
 	next = start + int(n)
-	if next < len(v) && v[next] != end {
-		return e, 0, itemError(condition, next, "value is longer than its length")
-	}
 	e.Value = v[start:next:next]
 	return e, next, nil
 }

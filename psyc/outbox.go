@@ -7,8 +7,14 @@ import (
 	"time"
 )
 
-// keepOut is the largest buffer that an idle circuit keeps.
-const keepOut = 4 << 10
+const (
+	// keepOut is the largest buffer that an idle circuit keeps.
+	keepOut = 4 << 10
+
+	// ownRoom is how much room there is for packets of the circuit's own beyond [Config.Queue]: where it is full of others, the
+	// answers to requests of the peer still have to go.
+	ownRoom = 16 << 10
+)
 
 // past is a deadline that interrupts what is blocked.
 var past = time.Unix(1, 0)
@@ -50,12 +56,15 @@ func (o *outbox) set(r Renderer) {
 	o.render = r
 }
 
-// add appends p. It waits for room unless own; a packet of the circuit's own is dropped when there is none, or it could
-// block the reader and with it the peer.
+// add appends p. It waits for room unless own; a packet of the circuit's own has more room, and is dropped when there
+// is none, or it could block the reader and with it the peer.
 func (o *outbox) add(ctx context.Context, p *Packet, own bool) error {
 	o.mu.Lock()
 	for o.err == nil && len(o.buf) >= o.limit {
 		if own {
+			if len(o.buf) < o.limit+ownRoom {
+				break
+			}
 			o.mu.Unlock()
 			return nil
 		}

@@ -63,14 +63,15 @@ func (p *Packet) Parse(b []byte, syn Syntax) (n int, err error) {
 			return 0, ErrIncomplete
 		}
 	}
-	var s parser
-	s.limits.Vars = defaultVars
-	s.limits.List = defaultList
-	s.limits.Body = -1
-	s.begin(p)
 	if syn == PSYC09 {
+		var s parser09
+		s.limits.Vars, s.limits.List, s.limits.Body = defaultVars, defaultList, -1
+		s.begin(p, syn)
 		return s.parse09(p, b)
 	}
+	var s parser
+	s.limits.Vars, s.limits.Body = defaultVars, -1
+	s.begin(p)
 	return s.parse10(p, b)
 }
 
@@ -81,8 +82,7 @@ func (p *Packet) ParseContent() error {
 		return nil
 	}
 	var s parser
-	s.limits.Vars = defaultVars
-	s.limits.Body = -1
+	s.limits.Vars, s.limits.Body = defaultVars, -1
 	content := p.Body
 	q := Packet{Routing: p.Routing, Entity: p.Entity[:0]}
 	s.phase, s.end, s.bare = phaseContent, int64(len(content)), true

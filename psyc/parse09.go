@@ -23,7 +23,7 @@ type last struct {
 //
 // The first empty line ends the routing header. Only routing variables in front of it are routing; all others
 // belong to the entity header, wherever they stand.
-func (s *parser) parse09(p *Packet, b []byte) (int, error) {
+func (s *parser09) parse09(p *Packet, b []byte) (int, error) {
 	i := s.pos
 	if s.phase == phaseBody {
 		return s.body09(p, b, i)
@@ -71,7 +71,7 @@ func (s *parser) parse09(p *Packet, b []byte) (int, error) {
 }
 
 // line09 returns the end of the line that starts at i and the start of the next one, or -1 if it is not complete.
-func (s *parser) line09(b []byte, i int) (end, next int) {
+func (s *parser09) line09(b []byte, i int) (end, next int) {
 	k := max(i, s.scanned)
 	for {
 		n := bytes.IndexByte(b[k:], '\n')
@@ -90,7 +90,7 @@ func (s *parser) line09(b []byte, i int) (end, next int) {
 }
 
 // modifier09 reads a line that begins with a glyph; it starts at offset i.
-func (s *parser) modifier09(p *Packet, line []byte, i int) error {
+func (s *parser09) modifier09(p *Packet, line []byte, i int) error {
 	op := Op(line[0])
 	j := 1
 	for j < len(line) && keywordByte[line[j]] {
@@ -120,7 +120,7 @@ func (s *parser) modifier09(p *Packet, line []byte, i int) error {
 	s.last = last{op: op, value: value, text: -1}
 	header := &p.Entity
 	switch {
-	case internal(name):
+	case internal(string(name)):
 		s.internal++
 		s.last.dropped = true
 		return nil
@@ -136,13 +136,20 @@ func (s *parser) modifier09(p *Packet, line []byte, i int) error {
 	case !s.entity && routing09(name):
 		header = &p.Routing
 	}
-	*header = s.appendVar(*header, op, name, value)
+	vars := grown(*header)
+	vars = vars[:len(vars)+1]
+	v := &vars[len(vars)-1]
+	if v.Name != string(name) {
+		v.Name = s.names.intern(name)
+	}
+	v.Op, v.Value = op, value
+	*header = vars
 	s.last.header = header
 	return nil
 }
 
 // element09 makes a list of the variable before, if it is none yet, and value its last element.
-func (s *parser) element09(op Op, value []byte, i int) error {
+func (s *parser09) element09(op Op, value []byte, i int) error {
 	l := &s.last
 	switch {
 	case l.header == nil && !l.dropped:
@@ -162,7 +169,7 @@ func (s *parser) element09(op Op, value []byte, i int) error {
 }
 
 // continueValue appends a line to the value of the variable before.
-func (s *parser) continueValue(text []byte) {
+func (s *parser09) continueValue(text []byte) {
 	l := &s.last
 	if l.dropped {
 		return
@@ -179,7 +186,7 @@ func (s *parser) continueValue(text []byte) {
 // conclude gives the variable before its value, now that all its lines are known. The value of a list is in the form
 // of PSYC 1.0, so that a Packet does not depend on the syntax it came in. Lists are what has several elements, and
 // every variable of the _list family.
-func (s *parser) conclude(p *Packet) {
+func (s *parser09) conclude(p *Packet) {
 	l := s.last
 	s.last = last{}
 	if l.header == nil {
@@ -199,7 +206,7 @@ func (s *parser) conclude(p *Packet) {
 }
 
 // body09 reads the body, which starts at i, and the delimiter.
-func (s *parser) body09(p *Packet, b []byte, i int) (int, error) {
+func (s *parser09) body09(p *Packet, b []byte, i int) (int, error) {
 	eol := "\n"
 	if s.crlf {
 		eol = "\r\n"
@@ -237,7 +244,7 @@ var (
 )
 
 // unixLines returns b with LF for CR LF.
-func (s *parser) unixLines(b []byte) []byte {
+func (s *parser09) unixLines(b []byte) []byte {
 	start := len(s.text)
 	for {
 		n := bytes.Index(b, delimiter09CRLF[:2])
@@ -251,7 +258,7 @@ func (s *parser) unixLines(b []byte) []byte {
 }
 
 // counted09 reads a body of the length that _length gave, which may hold anything, and the delimiter.
-func (s *parser) counted09(p *Packet, b []byte, i int, eol string) (int, error) {
+func (s *parser09) counted09(p *Packet, b []byte, i int, eol string) (int, error) {
 	if s.limits.Body >= 0 && s.length > int64(s.limits.Body) {
 		p.Size = s.length
 		s.phase = phaseStream
@@ -278,7 +285,7 @@ func (s *parser) counted09(p *Packet, b []byte, i int, eol string) (int, error) 
 }
 
 // streamTail is what follows a body that the parser left to its reader.
-func (s *parser) streamTail(syn Syntax) string {
+func (s *parser09) streamTail(syn Syntax) string {
 	switch {
 	case syn == PSYC09 && s.crlf:
 		return "\r\n.\r\n"

@@ -219,6 +219,7 @@ func TestCRLF09(t *testing.T) {
 			Entity: Vars{{Set, "_a", Value("b\n.\n")}}, Method: "_m", Body: []byte("x\n.\n:_source\tx\n.\ny"),
 		}}, ""},
 		{"LF header", ".\n:_tag\tx\r\n\r\n_m\r\n.\r\n", []Packet{{}}, "_error_invalid_method_compact"},
+		{"LF in front", ".\r\n\n_m\r\n.\r\n", []Packet{{}}, "_error_invalid_method_compact"},
 		{"not a greeting", "\r\n.\r\n", nil, "_error_invalid_method_compact"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -1,6 +1,10 @@
 package psyc
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+	"math/bits"
+)
 
 // operator tells the bytes that may stand in front of a name.
 var operator = [256]bool{':': true, '=': true, '+': true, '-': true, '@': true, '?': true, '!': true}
@@ -27,11 +31,14 @@ func (s *parser) parse10(p *Packet, b []byte) (int, error) {
 		if i >= len(b) {
 			return s.wait(phaseRouting, i, 0)
 		}
-		c := b[i]
-		if !operator[c] {
+		if !operator[b[i]] {
 			break
 		}
-		j, err := s.name10(b, i)
+		vars := grown(p.Routing)
+		n := len(vars)
+		vars = vars[:n+1]
+		v := &vars[n]
+		j, err := s.name10(b, i, v, n)
 		if err != nil {
 			return 0, err
 		}
@@ -46,8 +53,11 @@ func (s *parser) parse10(p *Packet, b []byte) (int, error) {
 			return s.wait(phaseRouting, i, len(b))
 		}
 		s.scanned = 0
-		if err := s.addVar(p, &p.Routing, Op(c), b[i+1:j], b[j+1:k:k], i); err != nil {
-			return 0, err
+		if internal(v.Name) {
+			s.internal++
+		} else {
+			v.Op, v.Value = Op(b[i]), b[j+1:k:k]
+			p.Routing = vars
 		}
 		i = k + 1
 	}
@@ -99,7 +109,11 @@ func (s *parser) content10(p *Packet, b []byte, i int) (int, error) {
 // entity10 reads the entity header and the method.
 func (s *parser) entity10(p *Packet, b []byte, i int) (int, error) {
 	for i < len(b) && operator[b[i]] {
-		j, err := s.name10(b, i)
+		vars := grown(p.Entity)
+		n := len(vars)
+		vars = vars[:n+1]
+		v := &vars[n]
+		j, err := s.name10(b, i, v, n+len(p.Routing))
 		if err != nil {
 			return 0, err
 		}
@@ -138,15 +152,22 @@ func (s *parser) entity10(p *Packet, b []byte, i int) (int, error) {
 		default:
 			return 0, syntaxError(errTab, int64(j), "tab or length expected after the name")
 		}
-		if err := s.addVar(p, &p.Entity, Op(b[i]), b[i+1:j], b[start:k:k], i); err != nil {
-			return 0, err
+		if internal(v.Name) {
+			s.internal++
+		} else {
+			v.Op, v.Value = Op(b[i]), b[start:k:k]
+			p.Entity = vars
 		}
 		i = k + 1
 	}
-	j := i
-	for j < len(b) && keywordByte[b[j]] {
-		j++
+	if s.names != nil {
+		last := s.names.method
+		if j := i + len(last); j < len(b) && last != "" && b[j] == '\n' && string(b[i:j]) == last {
+			p.Method = last
+			return s.body10(p, b, j+1)
+		}
 	}
+	j := keywordEnd(b, i)
 	if j == i {
 		if i < len(b) && s.end >= 0 && int64(i) != s.end && !s.looseLength {
 			return 0, syntaxError(errContentLength, int64(i), "content is not as long as its length says")
@@ -241,6 +262,9 @@ func (s *parser) delimiter10(b []byte, ph phase, from, i int) (int, error) {
 // delimiterLine finds the first line from i on that is a delimiter. It returns the offset of the line end in front
 // of it, but not less than i, and the offset behind it, or -1 if there is none yet.
 func (s *parser) delimiterLine(b []byte, i int) (end, next int) {
+	if len(b)-i >= 2 && b[i] == '|' && b[i+1] == '\n' {
+		return i, i + 2
+	}
 	k := max(i, s.scanned-1) // the bar may have been the last byte seen
 	for {
 		n := bytes.IndexByte(b[k:], '|')
@@ -255,42 +279,53 @@ func (s *parser) delimiterLine(b []byte, i int) (end, next int) {
 	}
 }
 
-// name10 returns the end of the name behind the operator at i, which is the end of b if the name may go on.
-func (s *parser) name10(b []byte, i int) (int, error) {
-	j := i + 1
-	for j < len(b) && keywordByte[b[j]] {
-		j++
+// name10 reads the name behind the operator at i, that of the nth variable, into v. It returns the end of the name,
+// which is the end of b if the name may go on.
+func (s *parser) name10(b []byte, i int, v *Var, n int) (int, error) {
+	if n+s.internal >= s.limits.Vars {
+		return 0, limitError(errHeaderTooLarge, i, "too many variables")
 	}
-	if j == i+1 && j < len(b) {
+	i++
+	if s.names != nil && n < len(s.names.last) {
+		last := s.names.last[n]
+		if j := i + len(last); j < len(b) && last != "" && !keywordByte[b[j]] && string(b[i:j]) == last {
+			v.Name = last
+			return j, nil
+		}
+	}
+	j := keywordEnd(b, i)
+	switch {
+	case j-i > maxName:
+		return 0, limitError(errNameTooLarge, i-1, "name too long")
+	case j == len(b):
+		return j, nil
+	case j == i:
 		return 0, syntaxError(errName, int64(j), "name expected after the operator")
 	}
-	if j-i > maxName {
-		return 0, limitError(errNameTooLarge, i, "name too long")
+	if v.Name != string(b[i:j]) {
+		v.Name = s.names.intern(b[i:j])
+	}
+	if s.names != nil && n < len(s.names.last) && j-i <= maxInterned {
+		s.names.last[n] = v.Name
 	}
 	return j, nil
 }
 
-// lineEnd returns the offset of the first line end from i on, -1 if there is none yet.
+// lineEnd returns the offset of the first line end from i on, -1 if there is none yet. Most values are so short that
+// it stands in the first eight bytes.
 func (s *parser) lineEnd(b []byte, i int) int {
 	i = max(i, s.scanned)
+	if len(b)-i >= 8 {
+		x := binary.LittleEndian.Uint64(b[i:]) ^ '\n'*ones
+		if x = (x - ones) &^ x & high; x != 0 {
+			return i + bits.TrailingZeros64(x)/8
+		}
+	}
 	n := bytes.IndexByte(b[i:], '\n')
 	if n < 0 {
 		return -1
 	}
 	return i + n
-}
-
-// addVar appends a variable that starts at offset i to one of p's headers.
-func (s *parser) addVar(p *Packet, header *Vars, op Op, name []byte, value Value, i int) error {
-	if len(p.Routing)+len(p.Entity)+s.internal >= s.limits.Vars {
-		return limitError(errHeaderTooLarge, i, "too many variables")
-	}
-	if internal(name) {
-		s.internal++
-		return nil
-	}
-	*header = s.appendVar(*header, op, name, value)
-	return nil
 }
 
 // digits reads a length at i. It returns the offset behind the digits, which may go on if that is the end of b.

@@ -15,6 +15,9 @@ const (
 
 	// proveAgain is how long a host that could not be proved is refused without asking again.
 	proveAgain = 10 * time.Second
+
+	// maxRefused is how many hosts a peer may claim in vain within proveAgain.
+	maxRefused = 64
 )
 
 // A ProofKind says what a proof rests on.
@@ -140,6 +143,13 @@ func (t *proofTable) holds(host string) bool {
 	return ok
 }
 
+// any reports whether the peer has proved a host at all.
+func (t *proofTable) any() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.proofs) > 0
+}
+
 // Proofs yields the hosts that the peer has proved, with proofs that still hold, in no order.
 func (c *Circuit) Proofs() iter.Seq2[string, Proof] {
 	return func(yield func(string, Proof) bool) {
@@ -174,6 +184,10 @@ func (c *Circuit) prove(ctx context.Context, host string, anew bool) error {
 			return errNotProven
 		}
 		other := t.proving[host]
+		if other == nil && t.exhausted(time.Now()) {
+			t.mu.Unlock()
+			return errNotProven
+		}
 		if other == nil {
 			break
 		}
@@ -202,9 +216,6 @@ func (c *Circuit) prove(ctx context.Context, host string, anew bool) error {
 	delete(t.proving, host)
 	close(done)
 	if err != nil {
-		if len(t.refused) >= t.limit {
-			clear(t.refused)
-		}
 		if t.refused == nil {
 			t.refused = make(map[string]time.Time)
 		}
@@ -217,6 +228,16 @@ func (c *Circuit) prove(ctx context.Context, host string, anew bool) error {
 	}
 	c.log.Info("host proved", "peer", c.Peer().Root, "host", host, "kind", proof.Kind.String(), "until", proof.Until)
 	return nil
+}
+
+// exhausted reports whether the peer has claimed so many hosts in vain that no further one is looked at before some of
+// the refusals have ended. Looking costs us more than claiming costs the peer. It needs the lock.
+func (t *proofTable) exhausted(now time.Time) bool {
+	if len(t.refused) < maxRefused {
+		return false
+	}
+	maps.DeleteFunc(t.refused, func(_ string, again time.Time) bool { return !now.Before(again) })
+	return len(t.refused) >= maxRefused
 }
 
 var errNotProven = errors.New("psyc: host not proved")

@@ -2,6 +2,7 @@ package psyc
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 )
 
@@ -17,11 +18,13 @@ func (r *Renderer) append09(dst []byte, p *Packet) ([]byte, error) {
 		return dst, err
 	}
 	start := len(dst)
-	dst, err := r.appendRouting(dst, p.Routing)
+	room, _ := r.estimate(p, 0)
+	out := slices.Grow(dst, room)
+	n, err := putRouting(out[start:cap(out)], p.Routing)
 	if err != nil {
 		return dst, err
 	}
-	dst = append(dst, '\n')
+	dst = append(out[:start+n], '\n')
 	for i := range p.Entity {
 		v := &p.Entity[i]
 		if internal(v.Name) {

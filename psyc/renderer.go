@@ -44,13 +44,10 @@ const (
 
 // Append appends the wire form of p to dst, or returns [ErrNotRepresentable] and dst unchanged.
 func (r *Renderer) Append(dst []byte, p *Packet) ([]byte, error) {
-	out, err := dst, error(nil)
-	switch {
-	case r.Syntax == PSYC09:
-		out, err = r.append09(dst, p)
-	default:
-		out, err = r.append10(dst, p, int64(len(p.Body)))
+	if r.Syntax != PSYC09 {
+		return r.append10(dst, p)
 	}
+	out, err := r.append09(dst, p)
 	if err != nil {
 		return dst, err
 	}
@@ -60,36 +57,4 @@ func (r *Renderer) Append(dst []byte, p *Packet) ([]byte, error) {
 // refuse says what of a packet cannot be written.
 func refuse(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrNotRepresentable, fmt.Sprintf(format, args...))
-}
-
-// appendRouting appends the lines of the routing header.
-func (r *Renderer) appendRouting(dst []byte, vars Vars) ([]byte, error) {
-	for i := range vars {
-		v := &vars[i]
-		if internal(v.Name) {
-			continue
-		}
-		if !isKeyword(v.Name) {
-			return dst, refuse("routing variable %q is no name", v.Name)
-		}
-		if hasControl(v.Value) {
-			return dst, refuse("control character in routing variable %s", v.Name)
-		}
-		dst = append(dst, byte(v.op()))
-		dst = append(dst, v.Name...)
-		dst = append(dst, '\t')
-		dst = append(dst, v.Value...)
-		dst = append(dst, '\n')
-	}
-	return dst, nil
-}
-
-// hasControl reports whether b holds an ASCII control character.
-func hasControl(b []byte) bool {
-	for _, c := range b {
-		if c < ' ' || c == 0x7f {
-			return true
-		}
-	}
-	return false
 }

@@ -39,7 +39,8 @@ func ExpandBraces(dst []byte, template, opening, closing string, lookup func(nam
 
 // Text returns what the body says: as it is for _message and _jabber methods, whose bodies are data; for all others it
 // is a template, by default that of [LookupMethod], and [_name] is replaced by p's variable of that name, lists with
-// ", " between their elements. Names that p does not have stay as they are.
+// ", " between their elements. Names that p does not have stay as they are, and so do those with which the values
+// would be longer than 64 KiB together: a template may name one long value as often as it likes.
 func (p *Packet) Text() string {
 	if Inherits(p.Method, "_message") || Inherits(p.Method, "_jabber") {
 		return string(p.Body)
@@ -49,23 +50,34 @@ func (p *Packet) Text() string {
 		m, _ := LookupMethod(p.Method)
 		template = m.Text
 	}
-	return string(Expand(nil, template, p.lookup))
+	left := maxExpansion
+	return string(Expand(nil, template, func(name string) (Value, bool) {
+		v := p.Entity.Get(name)
+		if v == nil {
+			v = p.Routing.Get(name)
+		}
+		// Joining a list costs as much as it is long, shown or not.
+		if v == nil || len(v) > left {
+			return nil, false
+		}
+		left -= len(v)
+		if Inherits(name, "_list") {
+			v = v.joined()
+		}
+		return v, true
+	}))
 }
 
-// lookup returns the value of a variable for display.
-func (p *Packet) lookup(name string) (Value, bool) {
-	v := p.Entity.Get(name)
-	if v == nil {
-		v = p.Routing.Get(name)
-	}
-	if v == nil || !Inherits(name, "_list") {
-		return v, v != nil
-	}
+// maxExpansion bounds the values that one template is filled with, in bytes.
+const maxExpansion = 64 << 10
+
+// joined returns a list for display, and what is none as it is.
+func (v Value) joined() Value {
 	elems, err := v.elements()
 	if err != nil {
-		return v, true
+		return v
 	}
-	return bytes.Join(elems, []byte(", ")), true
+	return bytes.Join(elems, []byte(", "))
 }
 
 // elements returns the values of a list in either form.

@@ -20,6 +20,7 @@ type valueVector struct {
 	Result string
 
 	Vars        map[string]string
+	Asked       []string
 	Steps       []struct{ RC, Out goBytes }
 	Open, Close string
 
@@ -203,7 +204,9 @@ func testText(t *testing.T, v valueVector) {
 	if v.Open == "" {
 		v.Open, v.Close = "[", "]"
 	}
+	var asked []string
 	got := string(ExpandBraces(nil, string(v.Input), v.Open, v.Close, func(name string) (Value, bool) {
+		asked = append(asked, name)
 		s, ok := v.Vars[name]
 		return Value(s), ok
 	}))
@@ -217,11 +220,15 @@ func testText(t *testing.T, v valueVector) {
 	switch v.Name {
 	case "text-empty-name-adjacent":
 		want = "[]Foo Bar" // libpsyc skips a byte too many behind []
+		v.Asked = []string{"_foo"}
 	case "text-tail-loss":
 		want = "Foo Bar [_bar] end" // libpsyc loses what does not fit its buffer
 	}
 	if got != want {
 		t.Errorf("%q: got %q, want %q", v.Input, got, want)
+	}
+	if len(v.Steps) == 1 && !slices.Equal(asked, v.Asked) {
+		t.Errorf("%q: asked for %q, want %q", v.Input, asked, v.Asked)
 	}
 }
 

@@ -2,6 +2,7 @@ package xmpp
 
 import (
 	"context"
+	"encoding/xml"
 	"errors"
 	"net"
 	"strings"
@@ -82,6 +83,11 @@ func TestAcceptBadInput(t *testing.T) {
 			{want: isProven},
 			{send: `<message from='a@bank.example' to='@@'/>`},
 		}, InvalidFrom},
+		{"malformed stanza to a host not here", script{
+			{send: dale + prove},
+			{want: isProven},
+			{send: `<iq type='hello' id='1' from='a@dale.example' to='b@moor.example'/>`},
+		}, HostUnknown},
 		{"not well-formed", script{{send: dale + prove}, {want: isProven}, {send: `<message></presence>`}}, NotWellFormed},
 		{"unbound prefix", script{{send: dale + prove}, {want: isProven}, {send: `<message><a:b/></message>`}}, BadNamespacePrefix},
 		{"comment", script{{send: dale + prove}, {want: isProven}, {send: `<!-- -->`}}, RestrictedXML},
@@ -236,6 +242,77 @@ func TestHeaderAndFeaturesInOneSegment(t *testing.T) {
 		ours.Close()
 		if err := <-done; err == nil {
 			t.Error("a lost connection is no orderly end")
+		}
+	})
+}
+
+// After authentication a stanza may be as large as Limits say.
+func TestLimitsAfterAuthentication(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, p := accepted(t, func(cfg *Config) { cfg.Limits.Stanza = 20 << 10 })
+		body := strings.Repeat("x", 19<<10)
+		go p.send(`<message from='a@dale.example' to='b@hill.example'><body>` + body + `</body></message>` +
+			`<message from='a@dale.example' to='b@hill.example'><body>xx` + body + body + `</body></message>`)
+		n := 0
+		for st, err := range s.Stanzas(t.Context()) {
+			switch {
+			case err == nil && st.Text("body") == body:
+				n++
+			case !errors.Is(err, PolicyViolation):
+				t.Errorf("yields %v, %v", st, err)
+			}
+		}
+		if n != 1 {
+			t.Errorf("%d stanzas", n)
+		}
+		s.Close()
+	})
+}
+
+// After a restart our header is owed again, also to a peer whose own is no good.
+func TestErrorAfterRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		cfg := acceptPlain()
+		cfg.Features = append(cfg.Features, Feature{
+			Name:  xml.Name{Space: "urn:x", Local: "again"},
+			Serve: func(context.Context, *Stream, Element) (State, error) { return Restart, nil },
+		})
+		s := Accept(theirs, cfg)
+		done := make(chan error, 1)
+		go func() { done <- serveAll(t, s) }()
+		script{
+			{send: dale},
+			{want: "</stream:features>"},
+			{send: "<again xmlns='urn:x'/>" + strings.Replace(dale, "hill", "moor", 1)},
+			{want: "<stream:stream "},
+			{want: "<stream:error><host-unknown"},
+		}.play(t, ours)
+		if err := <-done; !errors.Is(err, HostUnknown) {
+			t.Error(err)
+		}
+	})
+}
+
+// A peer that tries again and again to authenticate is cut off.
+func TestTooManyAttempts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		cfg := acceptPlain()
+		cfg.Features = append(cfg.Features, External(nil))
+		s := Accept(theirs, cfg)
+		done := make(chan error, 1)
+		go func() { done <- serveAll(t, s) }()
+		const auth, failure = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>", "<encryption-required/></failure>"
+		script{
+			{send: dale + auth + auth + auth + auth},
+			{want: failure},
+			{want: failure},
+			{want: failure},
+			{want: "<stream:error><policy-violation"},
+		}.play(t, ours)
+		if err := <-done; !errors.Is(err, PolicyViolation) {
+			t.Error(err)
 		}
 	})
 }

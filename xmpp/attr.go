@@ -3,7 +3,6 @@ package xmpp
 import (
 	"bytes"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/switchyard-im/switchyard/internal/xmlscan"
 )
@@ -24,7 +23,7 @@ func (s *Stanza) attr(name string) (value string, ok bool) {
 
 // mentions reports whether raw has a word that begins with the prefix and a colon, be it a name, a value or text: a
 // qualified name in a value needs its declaration as much as the name of an element.
-func mentions(raw []byte, prefix string) bool {
+func mentions[T string | []byte](raw []byte, prefix T) bool {
 	for {
 		i := bytes.Index(raw, []byte(prefix))
 		if i < 0 {
@@ -36,54 +35,6 @@ func mentions(raw []byte, prefix string) bool {
 		}
 		raw = raw[end:]
 	}
-}
-
-// AppendText appends text as XML character data. What XML cannot hold, control characters and bytes that are not UTF-8,
-// becomes U+FFFD; carriage returns become references, since a reader would take them for line ends.
-func AppendText(dst []byte, text string) []byte { return appendEscaped(dst, text, false) }
-
-// AppendValue appends text as the value of an attribute in single or double quotes, as AppendText does; tabs and line
-// ends become references, since a reader would take them for spaces.
-func AppendValue(dst []byte, text string) []byte { return appendEscaped(dst, text, true) }
-
-func appendEscaped(dst []byte, text string, value bool) []byte {
-	done := 0
-	for i := 0; i < len(text); {
-		c := text[i]
-		n := 1
-		ref := ""
-		switch {
-		case c == '&':
-			ref = "&amp;"
-		case c == '<':
-			ref = "&lt;"
-		case c == '>':
-			ref = "&gt;"
-		case c == '\r':
-			ref = "&#13;"
-		case c == '\'' && value:
-			ref = "&apos;"
-		case c == '"' && value:
-			ref = "&quot;"
-		case c == '\t' && value:
-			ref = "&#9;"
-		case c == '\n' && value:
-			ref = "&#10;"
-		case c >= ' ' && c < utf8.RuneSelf:
-		default:
-			var r rune
-			r, n = utf8.DecodeRuneInString(text[i:])
-			if n == 1 && r == utf8.RuneError || !xmlscan.IsChar(r) {
-				ref = "\uFFFD"
-			}
-		}
-		if ref != "" {
-			dst = append(append(dst, text[done:i]...), ref...)
-			done = i + n
-		}
-		i += n
-	}
-	return append(dst, text[done:]...)
 }
 
 // appendAttr appends an attribute with the white space before it.

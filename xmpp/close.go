@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"time"
 )
@@ -88,7 +89,7 @@ func (s *Stream) fail(err error) error {
 		return s.Err()
 	}
 	if err != ErrClosed {
-		s.warn("stream failed", "reason", err)
+		s.logAt(slog.LevelWarn, "stream failed", []any{"reason", err})
 	}
 	s.out.seal(err, s.lastWords(err))
 	go s.linger(err)
@@ -206,7 +207,7 @@ func peerError(e Element) error {
 		name := child.Name()
 		switch {
 		case name.Space != NSStreamErrors:
-			err.App = bytes.Clone(child.Raw())
+			err.App = child.AppendComplete(nil)
 		case name.Local == "text":
 			err.Text = child.Text()
 		default:

@@ -9,6 +9,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"time"
 )
@@ -58,7 +59,7 @@ type dialback struct {
 	hmac []byte // the HMAC's key
 
 	mu   sync.Mutex
-	live map[liveKey]struct{}
+	live map[liveKey]int // how many wait for it
 }
 
 // A liveKey is what one of our keys is for.
@@ -74,7 +75,7 @@ func Dialback(cfg DialbackConfig) Feature {
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = defaultDialbackTimeout
 	}
-	d := &dialback{cfg: cfg, hmac: hmacKey(cfg.Secret), live: make(map[liveKey]struct{})}
+	d := &dialback{cfg: cfg, hmac: hmacKey(cfg.Secret), live: make(map[liveKey]int)}
 	return Feature{
 		Name:          xml.Name{Space: nsDialbackFeature, Local: "dialback"},
 		Space:         NSDialback,
@@ -105,20 +106,21 @@ func (d *dialback) key(receiver, originator, id string) string {
 func (d *dialback) begin(k liveKey) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.live[k] = struct{}{}
+	d.live[k]++
 }
 
 func (d *dialback) finish(k liveKey) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	delete(d.live, k)
+	if d.live[k]--; d.live[k] == 0 {
+		delete(d.live, k)
+	}
 }
 
 func (d *dialback) isLive(k liveKey) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	_, ok := d.live[k]
-	return ok
+	return d.live[k] > 0
 }
 
 func (d *dialback) offer(_ *Stream, dst []byte) []byte {
@@ -164,8 +166,13 @@ var errNoDialback = errors.New("xmpp: stream has no Dialback feature")
 // Authorize asks the peer to accept that we send from local to remote on this stream, too (XEP-0220, multiplexing).
 // Initiating side. It returns nil at once if the peer has done so already. It waits for an answer as long as ctx lets it.
 //
-// An error wraps [ErrDeclined] if the peer has no dialback; [ErrInvalidKey], on which the peer closes the stream; or a [*StanzaError] with one of the conditions
-// of XEP-0220 section 2.5, after which the stream goes on without the pair; or it is that of ctx or of the stream.
+// An error wraps [ErrDeclined] if the peer has no dialback; [ErrInvalidKey], on which the peer closes the stream; a
+// [*StanzaError] with one of the conditions of XEP-0220 section 2.5, after which the stream goes on without the pair; or it
+// is that of ctx or of the stream.
+//
+// Only further local domains are safe with every server. Prosody answers for a second remote domain on the stream of
+// the first, where it has not proved it, and loses that stream; it also closes a stream on which it is asked for a domain
+// that it does not host.
 func (s *Stream) Authorize(ctx context.Context, local, remote string) error {
 	return s.authorizePair(ctx, pair{local, remote}, false)
 }
@@ -245,7 +252,7 @@ func (s *Stream) ask(ctx context.Context, x exchange, key string, holding bool) 
 	s.mu.Unlock()
 	defer s.leave(x, r)
 	if !asked {
-		err := s.WriteRaw(ctx, appendDialback(nil, x.verify, x.local, x.remote, x.id, "", key))
+		err := s.WriteRaw(ctx, appendDialback(nil, x.verify, x.local, x.remote, x.id, "", string(AppendText(nil, key))))
 		if err != nil {
 			s.settle(x, err)
 		}
@@ -281,13 +288,20 @@ func (s *Stream) await(ctx context.Context, r *request, holding bool) error {
 			return r.err
 		default:
 		}
-		if _, err := s.step(ctx); err != nil {
+		st, err := s.step(ctx)
+		if err == nil {
+			err = s.hold(st)
+		}
+		if err != nil {
 			select {
 			case <-r.done: // the end of the stream has settled it
 				return r.err
 			default:
-				return err
 			}
+			if err == io.EOF {
+				err = ErrClosed
+			}
+			return err
 		}
 	}
 }
@@ -333,7 +347,8 @@ func (s *Stream) answered(e Element) error {
 	case "invalid":
 		verdict = ErrInvalidKey
 	case "error":
-		verdict = dialbackError(e)
+		child, _ := e.Child(NSServer, "error")
+		verdict = readStanzaError(child)
 	default:
 		return &StreamError{Condition: BadFormat, Text: "dialback with unknown type", Local: true}
 	}
@@ -346,6 +361,7 @@ func (s *Stream) answered(e Element) error {
 	}
 	if verdict == nil && !x.verify {
 		s.authorize(pair{x.local, x.remote})
+		s.authorizedBoth(pair{x.local, x.remote})
 		s.learnDialback()
 	}
 	s.settle(x, verdict)
@@ -375,29 +391,8 @@ func dialbackExchange(e Element) (exchange, error) {
 	return x, nil
 }
 
-// dialbackError reads the error of a dialback element (XEP-0220 section 2.5).
-func dialbackError(e Element) *StanzaError {
-	err := &StanzaError{Condition: UndefinedCondition}
-	for child := range e.Children() {
-		if child.Name().Local != "error" {
-			continue
-		}
-		err.Type, _ = child.Attr("type")
-		for c := range child.Children() {
-			switch {
-			case c.Name().Space != NSStanzaErrors:
-			case c.Name().Local == "text":
-				err.Text = c.Text()
-			default:
-				err.Condition = Condition(c.Name().Local)
-			}
-		}
-	}
-	return err
-}
-
-// appendDialback appends a db:result or db:verify. The prefix is the one that our header declares; some peers know no
-// other.
+// appendDialback appends a db:result or db:verify around content, which is XML. The prefix is the one that our header
+// declares; some peers know no other.
 func appendDialback(dst []byte, verify bool, from, to, id, typ, content string) []byte {
 	name := "db:result"
 	if verify {
@@ -418,11 +413,6 @@ func appendDialback(dst []byte, verify bool, from, to, id, typ, content string) 
 	if content == "" {
 		return append(dst, "/>"...)
 	}
-	dst = append(dst, '>')
-	if typ == "" {
-		dst = AppendText(dst, content)
-	} else {
-		dst = append(dst, content...)
-	}
+	dst = append(append(dst, '>'), content...)
 	return append(append(append(dst, "</"...), name...), '>')
 }

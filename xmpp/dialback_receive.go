@@ -46,9 +46,9 @@ func (d *dialback) vouch(ctx context.Context, s *Stream, x exchange, key string)
 func (s *Stream) refusesDialback(local string) *StanzaError {
 	switch {
 	case !s.hosts(local):
-		return &StanzaError{Condition: ItemNotFound, Type: "cancel"}
+		return &StanzaError{Condition: ItemNotFound}
 	case !s.cfg.Plaintext && s.State()&Secure == 0:
-		return &StanzaError{Condition: PolicyViolation, Type: "modify", Text: "TLS is required here"}
+		return &StanzaError{Condition: PolicyViolation, Text: "TLS is required here"}
 	}
 	return nil
 }
@@ -61,6 +61,9 @@ func (d *dialback) receive(ctx context.Context, s *Stream, p pair, key string) e
 	if s.Proven(p.local, p.remote) {
 		return d.accept(ctx, s, Proof{Local: p.local, Remote: p.remote, By: 0})
 	}
+	if s.provenPairs() >= maxProven {
+		return d.refuse(ctx, s, p, &StanzaError{Condition: ResourceConstraint, Type: "wait"})
+	}
 	if d.cfg.Certificate != nil {
 		if leaf, rest, ok := s.peerCertificates(); ok {
 			err := d.cfg.Certificate(leaf, rest, p.remote)
@@ -71,7 +74,7 @@ func (d *dialback) receive(ctx context.Context, s *Stream, p pair, key string) e
 		}
 	}
 	if d.cfg.Verify == nil {
-		return d.refuse(ctx, s, p, &StanzaError{Condition: NotAuthorized, Type: "auth"})
+		return d.refuse(ctx, s, p, &StanzaError{Condition: NotAuthorized})
 	}
 	s.mu.Lock()
 	full := s.verifying >= d.cfg.Outstanding
@@ -81,10 +84,20 @@ func (d *dialback) receive(ctx context.Context, s *Stream, p pair, key string) e
 	id := s.id
 	s.mu.Unlock()
 	if full {
-		return d.refuse(ctx, s, p, &StanzaError{Condition: ResourceConstraint, Type: "wait"})
+		return d.refuse(ctx, s, p, &StanzaError{Condition: ResourceConstraint})
 	}
 	go d.verify(s, p, id, key)
 	return nil
+}
+
+// maxProven is how many pairs a peer may prove on one stream. With a certificate for *.example, or a name server of its own,
+// it has any number of domains.
+const maxProven = 4096
+
+func (s *Stream) provenPairs() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.proven)
 }
 
 // verify asks the authoritative server. It runs in a goroutine of its own that ends with the stream.
@@ -97,17 +110,24 @@ func (d *dialback) verify(s *Stream, p pair, id, key string) {
 	s.mu.Unlock()
 	switch {
 	case err == nil:
-		err = d.accept(s.life, s, Proof{Local: p.local, Remote: p.remote, By: ByDialback})
+		s.prove(Proof{Local: p.local, Remote: p.remote, By: ByDialback})
 		if s.State()&Ready == 0 {
-			s.in.wake() // Negotiate may be reading, but has nothing to wait for any more
+			// Negotiate may be reading, but has nothing to wait for any more. The peer hears of it afterwards, or its first
+			// stanza would be measured by the limits for strangers.
+			s.in.wake()
+			select {
+			case <-s.negotiated:
+			case <-s.life.Done():
+			}
 		}
+		err = d.accept(s.life, s, Proof{Local: p.local, Remote: p.remote})
 	case !errors.Is(err, ErrInvalidKey):
 		s.warn("dialback key not verified", "from", p.remote, "to", p.local, "reason", err)
 		err = d.refuse(s.life, s, p, verifyError(err))
 	case s.provenFor(""):
 		// An answer of type invalid would oblige us to close the stream on the pairs that are in order.
 		s.warn("forged dialback key", "from", p.remote, "to", p.local)
-		err = d.refuse(s.life, s, p, &StanzaError{Condition: Forbidden, Type: "auth"})
+		err = d.refuse(s.life, s, p, &StanzaError{Condition: Forbidden})
 	default:
 		s.warn("forged dialback key", "from", p.remote, "to", p.local)
 		s.WriteRaw(s.life, appendDialback(nil, false, p.local, p.remote, "", "invalid", ""))
@@ -123,7 +143,11 @@ func (d *dialback) accept(ctx context.Context, s *Stream, proof Proof) error {
 	if proof.By != 0 {
 		s.prove(proof)
 	}
-	return s.WriteRaw(ctx, appendDialback(nil, false, proof.Local, proof.Remote, "", "valid", ""))
+	if err := s.WriteRaw(ctx, appendDialback(nil, false, proof.Local, proof.Remote, "", "valid", "")); err != nil {
+		return err
+	}
+	s.authorizedBoth(pair{proof.Local, proof.Remote})
+	return nil
 }
 
 // refuse tells the peer that it may not send; the stream goes on.
@@ -142,32 +166,26 @@ func verifyError(err error) *StanzaError {
 	)
 	switch {
 	case errors.As(err, &answer):
-		return &StanzaError{Condition: RemoteServerNotFound, Type: "cancel"}
+		return &StanzaError{Condition: RemoteServerNotFound}
 	case errors.As(err, &stream):
 		if stream.Condition == HostUnknown {
-			return &StanzaError{Condition: RemoteServerNotFound, Type: "cancel"}
+			return &StanzaError{Condition: RemoteServerNotFound}
 		}
-		return &StanzaError{Condition: RemoteServerTimeout, Type: "wait"}
+		return &StanzaError{Condition: RemoteServerTimeout}
 	case errors.As(err, &cond):
 		return &StanzaError{Condition: cond}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
 		errors.Is(err, ErrClosed), errors.As(err, &timeout) && timeout.Timeout():
-		return &StanzaError{Condition: RemoteServerTimeout, Type: "wait"}
+		return &StanzaError{Condition: RemoteServerTimeout}
 	}
-	return &StanzaError{Condition: RemoteConnectionFailed, Type: "cancel"}
+	return &StanzaError{Condition: RemoteConnectionFailed}
 }
 
 // dialbackErrorXML returns the <error/> of a dialback element, which is in the stream's content namespace.
 func dialbackErrorXML(e *StanzaError) string {
-	typ := e.Type
-	if typ == "" {
-		typ = "cancel"
+	if e.Condition != RemoteConnectionFailed {
+		return string(e.append(nil))
 	}
-	b := append([]byte("<error type='"), typ...)
-	b = append(append(append(b, "'><"...), e.Condition...), " xmlns='"+NSStanzaErrors+"'/>"...)
-	if e.Text != "" {
-		b = append(b, "<text xmlns='"+NSStanzaErrors+"'>"...)
-		b = append(AppendText(b, e.Text), "</text>"...)
-	}
-	return string(append(b, "</error>"...))
+	// XEP-0220 borrows this one from the stream errors.
+	return "<error type='cancel'><" + string(e.Condition) + " xmlns='" + NSStanzaErrors + "'/></error>"
 }

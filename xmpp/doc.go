@@ -25,7 +25,8 @@
 // comes together with the stanza.
 //
 // Children can only be understood in their namespaces. What the stanza element declares is in Attrs. When a stanza leaves its
-// stream, each prefix that was declared on the stream and occurs in the stanza is added there. The content namespace of
+// stream, each prefix that was declared on the stream and occurs in the stanza is added there, and the default namespace if it
+// is not that of the stanza. The content namespace of
 // the stream (jabber:client, jabber:server, jabber:component:accept) means "here", and changes with the stream:
 // [Stanza.AppendFor] rewrites it where the stanza or one of its children declares it explicitly. This is the one change to
 // the bytes of children that is ever made.
@@ -42,4 +43,38 @@
 // of XML 1.0, which is what the parsers of other servers know; prefixes declared, no attribute twice. A fault is a
 // [*StreamError] with the condition that the peer deserves and a [*SyntaxError] that says where it is. [Limits] bound
 // what a peer can make us hold, and an element is cut off at its very last byte, since what follows may be another protocol.
+//
+// # Streams
+//
+// A [Stream] is a stream between two servers over any [net.Conn] (RFC 6120 section 4). [Initiate] makes the side that
+// sends stanzas, [Accept] the side that gets them: a stream carries them one way, and two servers that talk have two.
+// [Stream.Negotiate] gets it ready, [Stream.Send] and [Stream.Stanzas] use it, [Stream.Close] ends it in order.
+//
+//	s := xmpp.Initiate(conn, &xmpp.Config{
+//		Local:    "montague.example",
+//		Remote:   "capulet.example",
+//		Features: []xmpp.Feature{xmpp.StartTLS(certs), xmpp.External(nil), xmpp.Dialback(dialback)},
+//	})
+//	defer s.Close()
+//	if err := s.Negotiate(ctx); err != nil {
+//		return err
+//	}
+//	return s.Send(ctx, stanza)
+//
+// What is negotiated is a list of [Feature] values, tried in order: [StartTLS], SASL EXTERNAL by [External] (XEP-0178) and
+// dialback by [Dialback] (XEP-0220). Others plug in, up to one that takes the connection over for another protocol
+// ([Stream.Hijack]). TLS is required unless [Config] says otherwise. Finding the peer, dialling it, and choosing between
+// streams is left to the caller, and so is asking an authoritative server, which needs all three: see [DialbackConfig].
+//
+// [Component] makes the stream one between a server and an external component (XEP-0114), in either role; stanzas
+// flow both ways on it. With [Bidi] (XEP-0288) they do so between servers, too, which then need one stream instead of two; what
+// the initiating side takes from the accepting one is limited to what TLS proved.
+//
+// Nobody is believed by name. What a peer has proved is a set of pairs of domains ([Stream.Proofs]); a stanza from any other
+// domain, or to one that is not hosted, ends its stream and no other. An answer to dialback counts only if it was asked for
+// on this stream. Of a certificate chain only the leaf proves a domain ([VerifyDomain]).
+//
+// A peer can make a stream hold no more than [Limits] say, less before it is authenticated, and wait no longer than
+// [Timeouts] say, wherever it stops. Errors tell whose fault it was: a [*StreamError] with Local set is what we told the
+// peer, without it what the peer told us.
 package xmpp

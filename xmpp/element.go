@@ -3,6 +3,7 @@ package xmpp
 import (
 	"encoding/xml"
 	"iter"
+	"slices"
 
 	"github.com/switchyard-im/switchyard/internal/xmlscan"
 )
@@ -162,22 +163,33 @@ func (e Element) AppendComplete(dst []byte) []byte {
 
 // inherited returns the declarations that e needs from further out.
 func (e Element) inherited() []Attr {
-	own := make(map[string]bool)
-	for a := range e.Attrs() {
-		own[a.Name] = true
-	}
-	var needed []Attr
-	for _, d := range e.ix.InScope(e.n) {
-		name := "xmlns"
-		if d.Prefix != "" {
-			name += ":" + d.Prefix
-			if !mentions(e.Raw(), d.Prefix) {
-				continue
+	raw, own := e.Raw(), e.ix.AttrsOf(e.node())
+	declared := func(prefix []byte) bool {
+		for i := range own {
+			if p, ok := e.ix.Declares(&own[i]); ok && string(p) == string(prefix) {
+				return true
 			}
 		}
-		if !own[name] {
-			needed = append(needed, Attr{name, d.Space})
+		return false
+	}
+	var needed []Attr
+	for prefix, space := range e.ix.InScope(e.n) {
+		if declared(prefix) || len(prefix) > 0 && !mentions(raw, prefix) {
+			continue
 		}
+		name := "xmlns"
+		if len(prefix) > 0 {
+			name += ":" + string(prefix)
+		}
+		i := slices.IndexFunc(needed, func(a Attr) bool { return a.Name == name })
+		if i < 0 {
+			i = len(needed)
+			needed = append(needed, Attr{Name: name})
+		}
+		needed[i].Value = intern(space)
+	}
+	if len(needed) > 0 && needed[0] == (Attr{Name: "xmlns"}) {
+		needed = needed[1:]
 	}
 	return needed
 }

@@ -40,8 +40,13 @@ func (s *Stanza) Error() *StanzaError {
 	if s.Type != "error" {
 		return nil
 	}
-	e := &StanzaError{Condition: UndefinedCondition}
 	child, _ := s.Child("", "error")
+	return readStanzaError(child)
+}
+
+// readStanzaError reads an error element, which may be missing.
+func readStanzaError(child Element) *StanzaError {
+	e := &StanzaError{Condition: UndefinedCondition}
 	e.Type, _ = child.Attr("type")
 	e.By, _ = child.Attr("by")
 	known, texts := false, 0
@@ -109,9 +114,9 @@ type StreamError struct {
 }
 
 func (e *StreamError) Error() string {
-	text := "xmpp: stream error " + string(e.Condition)
+	text := "xmpp: peer ended the stream: " + string(e.Condition)
 	if e.Local {
-		text = "xmpp: refused with stream error " + string(e.Condition)
+		text = "xmpp: " + string(e.Condition)
 	}
 	if e.Text != "" {
 		text += ": " + e.Text

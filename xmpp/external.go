@@ -34,6 +34,9 @@ func External(verify func(leaf *x509.Certificate, rest []*x509.Certificate, doma
 	}
 }
 
+// saslRetries is how often a peer may try in vain (RFC 6120 section 6.4.5 recommends 2 to 5).
+const saslRetries = 3
+
 type external struct {
 	verify func(leaf *x509.Certificate, rest []*x509.Certificate, domain string) error
 }
@@ -80,6 +83,7 @@ func (x *external) start(ctx context.Context, s *Stream, offer Element) (State, 
 	switch e.Name() {
 	case xml.Name{Space: nsSASL, Local: "success"}:
 		s.authorize(pair{s.Local(), s.Remote()})
+		s.authorizedBoth(pair{s.Local(), s.Remote()})
 		return Authenticated | Restart, nil
 	case xml.Name{Space: nsSASL, Local: "failure"}:
 		return 0, fmt.Errorf("%w: SASL EXTERNAL: %w", ErrDeclined, saslCondition(e))
@@ -103,6 +107,9 @@ func (x *external) serve(ctx context.Context, s *Stream, e Element) (State, erro
 		return 0, unsupported(e)
 	}
 	refuse := func(condition string, reason error) (State, error) {
+		if s.saslRefused++; s.saslRefused > saslRetries {
+			return 0, &StreamError{Condition: PolicyViolation, Text: "too many attempts to authenticate", Local: true}
+		}
 		s.warn("SASL EXTERNAL refused", "condition", condition, "reason", reason)
 		return 0, s.WriteRaw(ctx, []byte("<failure xmlns='"+nsSASL+"'><"+condition+"/></failure>"))
 	}

@@ -30,13 +30,15 @@ type Feature struct {
 	// Initiating side.
 	Start func(ctx context.Context, s *Stream, offer Element) (State, error)
 	// Serve acts on a first-level element in the feature's namespace and returns the states reached. It is called at any
-	// time, on either side, whatever Requires and Excludes say. Elements that Serve does not want are answered with a
+	// time, on either side, whatever Requires and Excludes say, but not before TLS where that is required. Elements that Serve does not want are answered with a
 	// [*StreamError] unsupported-stanza-type. Serve must not wait for the stream's other methods.
 	Serve func(ctx context.Context, s *Stream, e Element) (State, error)
 
-	secures       bool      // may run before TLS where that is required
-	authenticates bool      // if there are any of those, one must succeed
-	dialback      *dialback // set in the Dialback feature
+	secures       bool       // may run before TLS where that is required
+	authenticates bool       // if there are any of those, one must succeed
+	dialback      *dialback  // set in the Dialback feature
+	component     *component // set in the Component feature
+	bidi          *bidi      // set in the Bidi feature
 }
 
 // space is the namespace of the feature's elements.
@@ -126,6 +128,9 @@ func (s *Stream) dispatch(ctx context.Context, e Element) error {
 		if f.Serve == nil || f.space() != name.Space {
 			continue
 		}
+		if !f.secures && f.dialback == nil && !s.cfg.Plaintext && s.State()&Secure == 0 {
+			return &StreamError{Condition: PolicyViolation, Text: "TLS is required here", Local: true}
+		}
 		state, err := f.Serve(ctx, s, e)
 		if err == nil {
 			err = s.Err() // a feature may have taken over the connection without saying so
@@ -147,6 +152,9 @@ func (s *Stream) dispatch(ctx context.Context, e Element) error {
 func (s *Stream) reach(state State) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if state&Secure != 0 {
+		s.state &^= Bidirectional // what was agreed on in clear, anybody may have said
+	}
 	s.state |= state &^ (Restart | Ready)
 }
 

@@ -2,121 +2,32 @@ package xmpp
 
 // intern returns b as a string, without allocation for what occurs in every second stanza.
 func intern(b []byte) string {
-	switch string(b) {
-	case "":
+	if len(b) == 0 {
 		return ""
-	case "message":
-		return "message"
-	case "presence":
-		return "presence"
-	case "iq":
-		return "iq"
-	case "body":
-		return "body"
-	case "subject":
-		return "subject"
-	case "thread":
-		return "thread"
-	case "show":
-		return "show"
-	case "status":
-		return "status"
-	case "priority":
-		return "priority"
-	case "error":
-		return "error"
-	case "text":
-		return "text"
-	case "query":
-		return "query"
-	case "ping":
-		return "ping"
-	case "item":
-		return "item"
-	case "feature":
-		return "feature"
-	case "identity":
-		return "identity"
-	case "x":
-		return "x"
-	case "c":
-		return "c"
-	case "chat":
-		return "chat"
-	case "groupchat":
-		return "groupchat"
-	case "headline":
-		return "headline"
-	case "normal":
-		return "normal"
-	case "get":
-		return "get"
-	case "set":
-		return "set"
-	case "result":
-		return "result"
-	case "unavailable":
-		return "unavailable"
-	case "subscribe":
-		return "subscribe"
-	case "subscribed":
-		return "subscribed"
-	case "unsubscribe":
-		return "unsubscribe"
-	case "unsubscribed":
-		return "unsubscribed"
-	case "probe":
-		return "probe"
-	case "en":
-		return "en"
-	case "xmlns":
-		return "xmlns"
-	case "xml:lang":
-		return "xml:lang"
-	case "from":
-		return "from"
-	case "to":
-		return "to"
-	case "id":
-		return "id"
-	case "type":
-		return "type"
-	case NSClient:
-		return NSClient
-	case NSServer:
-		return NSServer
-	case NSAccept:
-		return NSAccept
-	case NSStreams:
-		return NSStreams
-	case NSDialback:
-		return NSDialback
-	case NSStanzaErrors:
-		return NSStanzaErrors
-	case NSStreamErrors:
-		return NSStreamErrors
-	case "http://jabber.org/protocol/disco#info":
-		return "http://jabber.org/protocol/disco#info"
-	case "http://jabber.org/protocol/disco#items":
-		return "http://jabber.org/protocol/disco#items"
-	case "http://jabber.org/protocol/caps":
-		return "http://jabber.org/protocol/caps"
-	case "http://jabber.org/protocol/chatstates":
-		return "http://jabber.org/protocol/chatstates"
-	case "http://jabber.org/protocol/muc":
-		return "http://jabber.org/protocol/muc"
-	case "http://jabber.org/protocol/muc#user":
-		return "http://jabber.org/protocol/muc#user"
-	case "http://jabber.org/protocol/pubsub#event":
-		return "http://jabber.org/protocol/pubsub#event"
-	case "urn:xmpp:ping":
-		return "urn:xmpp:ping"
-	case "urn:xmpp:delay":
-		return "urn:xmpp:delay"
-	case "urn:xmpp:sid:0":
-		return "urn:xmpp:sid:0"
-	case "urn:xmpp:sm:3":
-		return "urn:xmpp:sm:3"
+	}
+	if s, ok := interned[string(b)]; ok {
+		return s
 	}
 	return string(b)
 }
+
+var interned = func() map[string]string {
+	words := []string{
+		"message", "presence", "iq", // elements
+		"body", "subject", "thread", "show", "status", "priority", "error", "text", "query", "ping", "item", "feature",
+		"identity", "active", "composing", "paused", "delay", "x", "c",
+		"from", "to", "id", "type", "xml:lang", "xmlns", // attributes
+		"chat", "groupchat", "headline", "normal", "get", "set", "result", "unavailable", "probe", // types
+		"subscribe", "subscribed", "unsubscribe", "unsubscribed",
+		"en",
+		NSClient, NSServer, NSAccept, NSStreams, NSDialback, NSStanzaErrors, NSStreamErrors,
+		nsCaps, nsDelay, nsDiscoInfo, nsDiscoItems, nsMUCUser, nsNick, nsPing, nsStanzaID,
+		"http://jabber.org/protocol/chatstates", "http://jabber.org/protocol/muc", "http://jabber.org/protocol/pubsub#event",
+		"urn:xmpp:sm:3",
+	}
+	m := make(map[string]string, len(words))
+	for _, w := range words {
+		m[w] = w
+	}
+	return m
+}()

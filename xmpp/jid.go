@@ -7,7 +7,7 @@ import "github.com/switchyard-im/switchyard/uniform"
 type jidCache struct{ known map[string]uniform.JID }
 
 const (
-	jidsKept   = 32
+	jidsKept   = 16
 	jidKeptLen = 128 // longer addresses are not kept
 )
 

@@ -55,6 +55,7 @@ func (s *Stream) Negotiate(ctx context.Context) error {
 		s.in.idle = s.timeouts.Idle
 	}
 	s.out.keep()
+	close(s.negotiated)
 	s.debug("stream negotiated", "tls", s.State()&Secure != 0)
 	return nil
 }
@@ -66,10 +67,13 @@ func (s *Stream) negotiate(ctx context.Context) error {
 		}
 		s.reach(Secure)
 	}
-	if s.initiator {
-		return s.initiate(ctx)
+	switch {
+	case !s.initiator:
+		return s.accept(ctx)
+	case s.local == "" || s.remote == "" && s.component == nil:
+		return errors.New("xmpp: Config without Local or Remote")
 	}
-	return s.accept(ctx)
+	return s.initiate(ctx)
 }
 
 // initiate is Negotiate for the initiating side.
@@ -114,7 +118,7 @@ func (s *Stream) startable(features Element, started []bool) (int, Element) {
 		if f.Start == nil || started[i] || state&f.Requires != f.Requires || !s.permits(f, state) {
 			continue
 		}
-		if offer, ok := offered(f, features); ok || f.dialback != nil && s.dialbackDeclared {
+		if offer, ok := offered(f, features); ok || f.dialback != nil && s.dialbackDeclared || f.component != nil {
 			return i, offer
 		}
 	}
@@ -146,11 +150,21 @@ func (s *Stream) open(ctx context.Context) (Element, error) {
 		return Element{}, err
 	}
 	if h.From != "" {
-		if from, err := domainAttr(h.From); err != nil || from != s.Remote() {
+		peer := s.Remote()
+		if s.component != nil {
+			peer = s.Local() // the server speaks as the component (XEP-0114 section 3)
+		}
+		if from, err := domainAttr(h.From); err != nil || from != peer {
 			return Element{}, &StreamError{Condition: InvalidFrom, Text: "stream is from " + h.From, Local: true}
 		}
 	}
 	if h.ID == "" {
+		// Prosody's header has none where nothing but an error follows.
+		if !blank(s.rd.buffered()) {
+			if _, err := s.nextElement(); err != nil {
+				return Element{}, err
+			}
+		}
 		return Element{}, &StreamError{Condition: BadFormat, Text: "stream without id", Local: true}
 	}
 	s.mu.Lock()
@@ -183,7 +197,9 @@ func (s *Stream) accept(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		s.held = st
+		if err := s.hold(st); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -193,6 +209,9 @@ func (s *Stream) answer() error {
 	h, err := s.header()
 	if err != nil {
 		return err
+	}
+	if s.component != nil {
+		return s.component.answer(s, h)
 	}
 	local, err := domainAttr(h.To)
 	if err != nil {
@@ -221,7 +240,13 @@ func (s *Stream) answer() error {
 		b = s.appendFeatures(b)
 	}
 	s.debug("stream accepted")
-	return s.WriteRaw(s.life, b)
+	if err := s.WriteRaw(s.life, b); err != nil {
+		return err
+	}
+	if s.State()&Authenticated != 0 {
+		s.authorizedBoth(pair{local, remote})
+	}
+	return nil
 }
 
 // header reads the peer's stream header and takes from it what both sides check.
@@ -237,8 +262,8 @@ func (s *Stream) header() (streamHeader, error) {
 		}
 	}
 	s.in.next()
-	if h.Space != NSServer {
-		return h, &StreamError{Condition: InvalidNamespace, Text: "content namespace is not " + NSServer, Local: true}
+	if h.Space != s.space {
+		return h, &StreamError{Condition: InvalidNamespace, Text: "content namespace is not " + s.space, Local: true}
 	}
 	if h.Version != "" {
 		major, _, _ := strings.Cut(h.Version, ".")
@@ -248,7 +273,7 @@ func (s *Stream) header() (streamHeader, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.legacy, s.lang, s.dialbackDeclared = h.Version == "", h.Lang, false
+	s.legacy, s.lang, s.dialbackDeclared = h.Version == "" || s.component != nil, h.Lang, false
 	for _, a := range h.Attrs {
 		if _, ok := declares(a.Name); ok && a.Value == NSDialback {
 			s.dialbackDeclared = true
@@ -262,6 +287,9 @@ func (s *Stream) appendHeader(dst []byte, legacy bool) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.opened = true
+	if s.component != nil {
+		return s.appendComponentHeader(dst)
+	}
 	attr := func(name, value string) {
 		if value != "" {
 			dst = appendAttr(dst, name, value)

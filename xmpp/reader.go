@@ -25,7 +25,7 @@ type reader struct {
 	start, end int   // what has been read and not given up lies in buf[start:end]
 	used       int   // bytes of it that the last element borrows
 	offset     int64 // of buf[start] in the stream
-	filled     bool  // the last read filled the buffer
+	last       int   // bytes of the last read
 	stream     bool  // a header has been read, its end is expected
 	closed     bool  // the end has been read
 	prefixes   []xmlscan.Declaration
@@ -211,10 +211,10 @@ func (r *reader) fill() error {
 	}
 	size := len(r.buf)
 	switch {
-	case held == 0 && r.filled:
-		size = max(usualBuffer, min(size, usualBuffer))
-	case held == 0:
+	case held == 0 && r.last < smallBuffer:
 		size = smallBuffer
+	case held == 0:
+		size = usualBuffer
 	case r.end == len(r.buf) && held > size/2:
 		size = min(2*size, r.lim.Stanza+smallBuffer)
 	}
@@ -231,7 +231,7 @@ func (r *reader) fill() error {
 	}
 	for range 100 {
 		n, err := r.src.Read(r.buf[r.end:])
-		r.filled = n == len(r.buf)-r.end
+		r.last = n
 		r.end += n
 		if n > 0 {
 			return nil

@@ -219,12 +219,14 @@ func (s *Stream) Stanzas(ctx context.Context) iter.Seq2[*Stanza, error] {
 			yield(nil, errNotNegotiated)
 			return
 		}
-		if st := s.held; st != nil {
-			s.held = nil
+		for len(s.held) > 0 {
+			st := s.held[0]
+			s.held = s.held[1:]
 			if !yield(st, nil) {
 				return
 			}
 		}
+		s.held = nil
 		defer s.in.interruptedBy(ctx)()
 		for {
 			st, err := s.step(ctx)
@@ -240,6 +242,21 @@ func (s *Stream) Stanzas(ctx context.Context) iter.Seq2[*Stanza, error] {
 			}
 		}
 	}
+}
+
+// heldStanzas is how many stanzas are held for a loop over Stanzas that is yet to come.
+const heldStanzas = 64
+
+// hold keeps a stanza that arrived while the stream was read for something else.
+func (s *Stream) hold(st *Stanza) error {
+	switch {
+	case st == nil:
+		return nil
+	case len(s.held) == heldStanzas:
+		return s.fail(&StreamError{Condition: ResourceConstraint, Text: "too many stanzas that nobody reads", Local: true})
+	}
+	s.held = append(s.held, st.Clone())
+	return nil
 }
 
 // step reads one element and acts on it. It returns a stanza that may pass, nil where the element was something else,
@@ -275,7 +292,7 @@ func (s *Stream) receive(ctx context.Context) (*Stanza, error) {
 	if err != nil {
 		return nil, err
 	}
-	if e.Is(NSServer, "message") || e.Is(NSServer, "presence") || e.Is(NSServer, "iq") {
+	if e.Is(s.space, "message") || e.Is(s.space, "presence") || e.Is(s.space, "iq") {
 		return s.admit(e)
 	}
 	return nil, s.dispatch(ctx, e)
@@ -343,7 +360,7 @@ func (s *Stream) provenFor(remote string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for p := range s.proven {
-		if remote == "" || p.remote == remote {
+		if remote == "" || p.remote == "" || p.remote == remote {
 			return true
 		}
 	}
@@ -354,17 +371,18 @@ func (s *Stream) provenFor(remote string) bool {
 // can be answered gets nothing.
 func (s *Stream) bounce(st *Stanza, reason *StanzaError) error {
 	s.warn("stanza refused", "reason", reason)
-	remote := st.From.Domain()
-	switch {
-	case remote == "" && s.provenFor(""):
-		return nil
-	case !s.provenFor(remote):
-		return s.refusal(pair{s.Local(), remote})
-	case s.cfg.Bounce == nil:
+	p := pair{s.Local(), st.From.Domain()}
+	if !st.To.IsZero() {
+		p.local = st.To.Domain()
+	}
+	if p.remote == "" && s.provenFor("") {
 		return nil
 	}
+	if err := s.refusal(p); err != nil || s.cfg.Bounce == nil {
+		return err
+	}
 	if st.To.IsZero() {
-		local, err := uniform.NewJID("", s.Local(), "")
+		local, err := uniform.NewJID("", p.local, "")
 		if err != nil {
 			return nil
 		}

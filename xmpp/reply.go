@@ -22,9 +22,9 @@ func (s *Stanza) Reply(typ string) *Stanza {
 //
 // A *[StanzaError] is taken as it is, a [Condition] becomes one; an address that cannot be parsed is jid-malformed, an
 // expired context remote-server-timeout. Any other error becomes internal-server-error without its text, which is not for
-// strangers. Where the address that s was sent to is malformed, the answer comes from its domain, if that can be told.
+// strangers; no error calls for no answer. Where the address that s was sent to is malformed, the answer comes from its domain, if that can be told.
 func (s *Stanza) ErrorReply(err error) *Stanza {
-	if s.Type == "error" || s.Kind == IQ && s.Type == "result" || s.Kind == 0 {
+	if err == nil || s.Type == "error" || s.Kind == IQ && s.Type == "result" || s.Kind == 0 {
 		return nil
 	}
 	r := s.Reply("error")

@@ -216,16 +216,24 @@ func (o *output) replace(conn net.Conn) {
 //
 // A stanza from or to a domain for which the pair is not [Stream.Authorized] is refused with [NotAuthorized], one
 // without from or to with [ImproperAddressing], and one that is larger than the peer takes (XEP-0478) with a
-// [*StanzaError] policy-violation for its sender; the stream goes on in all three cases.
+// [*StanzaError] policy-violation for its sender; the stream goes on in all three cases. Once the peer has closed the
+// stream, which the loop over Stanzas or a pending Authorize or Verify finds out, Send returns [ErrClosed].
 func (s *Stream) Send(ctx context.Context, st *Stanza) error {
 	if st.From.IsZero() || st.To.IsZero() {
 		return fmt.Errorf("xmpp: sending a stanza: %w", ImproperAddressing)
 	}
 	local, remote := st.From.Domain(), st.To.Domain()
 	s.mu.Lock()
-	_, ok := s.authorized[pair{local, remote}]
+	ok := covers(s.authorized, pair{local, remote})
 	limit, err := s.peerLimit, s.err
 	s.mu.Unlock()
+	select {
+	case <-s.peerClosed:
+		if err == nil {
+			err = ErrClosed
+		}
+	default:
+	}
 	switch {
 	case err != nil:
 		return err
@@ -234,7 +242,7 @@ func (s *Stream) Send(ctx context.Context, st *Stanza) error {
 	}
 	size := 0
 	err = s.out.append(ctx, func(dst []byte) []byte {
-		whole := st.AppendFor(dst, NSServer)
+		whole := st.AppendFor(dst, s.space)
 		if size = len(whole) - len(dst); size > limit {
 			return dst
 		}
@@ -263,9 +271,12 @@ func (s *Stream) Unsent() []*Stanza {
 	o := &s.out
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	for o.writing { // not for long, on a closed connection
+		o.wait(context.Background())
+	}
 	var unsent []*Stanza
 	for _, sp := range o.spans {
-		if st, err := Parse(o.buf[sp.start:sp.end]); err == nil {
+		if st, err := parseIn(o.buf[sp.start:sp.end], s.space); err == nil {
 			unsent = append(unsent, st.Clone())
 		}
 	}

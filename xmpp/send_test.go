@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strings"
@@ -180,6 +181,44 @@ func TestSlowReader(t *testing.T) {
 	})
 }
 
+// What a write that is under way does not deliver is unsent too, even if it fails after the stream has ended.
+func TestUnsentWaitsForWriter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		conn := &stuck{Conn: theirs, free: make(chan struct{})}
+		s := Initiate(conn, initiatePlain())
+		p := newPeer(ours)
+		done := make(chan error, 1)
+		go func() { done <- s.Negotiate(t.Context()) }()
+		p.send(hill + features)
+		p.want("</db:result>")
+		p.send(authorized)
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		conn.mu.Lock()
+		conn.on = true
+		conn.mu.Unlock()
+		for _, body := range []string{"1", "2"} {
+			if err := s.Send(t.Context(), chat("a@dale.example", "b@hill.example", body)); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		if s.Close() == nil {
+			t.Error("Close says that all was written")
+		}
+		unsent := make(chan []*Stanza)
+		go func() { unsent <- s.Unsent() }()
+		synctest.Wait()
+		close(conn.free)
+		got := <-unsent
+		if len(got) != 2 || got[0].Text("body") != "1" || got[1].Text("body") != "2" {
+			t.Errorf("unsent %v", got)
+		}
+	})
+}
+
 func BenchmarkSend(b *testing.B) {
 	ours, theirs := net.Pipe()
 	defer ours.Close()
@@ -198,6 +237,39 @@ func BenchmarkSend(b *testing.B) {
 	for b.Loop() {
 		if err := s.Send(b.Context(), st); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// flowing is a connection on which a stanza arrives again and again, after what comes first.
+type flowing struct {
+	net.Conn
+	src io.Reader
+}
+
+func (c *flowing) Read(p []byte) (int, error)       { return c.src.Read(p) }
+func (c *flowing) Write(p []byte) (int, error)      { return len(p), nil }
+func (c *flowing) SetReadDeadline(time.Time) error  { return nil }
+func (c *flowing) SetWriteDeadline(time.Time) error { return nil }
+
+func BenchmarkStanzas(b *testing.B) {
+	st := "<message xml:lang='en' to='b@hill.example' from='a@dale.example/well' type='chat' id='4eb47489f56f4b339e1b'><body>the same again and again</body></message>"
+	s := Accept(&flowing{src: io.MultiReader(strings.NewReader(dale), &endless{stanza: st})}, acceptPlain())
+	if err := s.answer(); err != nil {
+		b.Fatal(err)
+	}
+	s.prove(Proof{Local: "hill.example", Remote: "dale.example", By: ByDialback})
+	s.state |= Ready
+	b.ReportAllocs()
+	b.SetBytes(int64(len(st)))
+	b.ResetTimer()
+	n := 0
+	for _, err := range s.Stanzas(b.Context()) {
+		if err != nil {
+			b.Fatal(err)
+		}
+		if n++; n == b.N {
+			break
 		}
 	}
 }

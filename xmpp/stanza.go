@@ -13,7 +13,8 @@ import (
 // A Stanza is one message, presence or iq (RFC 6120 section 8). Its children are the bytes they came in.
 //
 // A stanza from a [Decoder] or a [Stream] borrows its children from the read buffer, and is itself used again,
-// until the next one is read; [Stanza.Clone] keeps it. A Stanza that nobody changes may be read by many goroutines.
+// until the next one is read; [Stanza.Clone] keeps it. A copy by assignment shares the children and is good as long as
+// the original is not changed. A Stanza that nobody changes may be read by many goroutines.
 type Stanza struct {
 	Kind     Kind
 	Type     string
@@ -63,15 +64,25 @@ func (k Kind) String() string {
 	return ""
 }
 
-// Parse reads the one stanza that b holds, with nothing but white space around it, as it would stand in a stream of the
-// namespace jabber:server; one that declares jabber:client or jabber:component:accept is in that namespace. The prefixes
-// stream and db are bound as on server streams. [Limits] are the defaults.
+// Parse reads the one stanza that b holds, with nothing but white space around it, as it would stand in a stream whose
+// default namespace it shares: jabber:server, or if it declares to be in jabber:client or jabber:component:accept, that one.
+// The prefixes stream and db are bound as on server streams. [Limits] are the defaults.
 //
 // The stanza borrows b. A *[StanzaError] comes together with the stanza that it concerns, any other error without one.
 func Parse(b []byte) (*Stanza, error) {
+	s, err := parseIn(b, NSServer)
+	if s != nil && s.Prefix != "" && s.Space != NSServer {
+		// What has no prefix inside is in the namespace of the stream, which is known only now.
+		return parseIn(b, s.Space)
+	}
+	return s, err
+}
+
+// parseIn is Parse for a stream with the given default namespace.
+func parseIn(b []byte, space string) (*Stanza, error) {
 	lim := Limits{}.orDefault()
 	scan := &xmlscan.Scanner{Limits: lim.scanner()}
-	scan.Enclose(NSServer, serverPrefixes)
+	scan.Enclose(space, serverPrefixes)
 	from := 0
 	for from < len(b) && xmlscan.IsSpace(b[from]) {
 		from++
@@ -95,13 +106,11 @@ func Parse(b []byte) (*Stanza, error) {
 		}
 	}
 	s := new(Stanza)
-	if err := s.read(Element{ix: scan.Index()}, serverPrefixes, nil); err != nil {
-		if _, ok := err.(*StanzaError); ok {
-			return s, err
-		}
-		return nil, err
+	err = s.read(Element{ix: scan.Index()}, serverPrefixes, nil)
+	if _, ok := err.(*StanzaError); ok || err == nil {
+		return s, err
 	}
-	return s, nil
+	return nil, err
 }
 
 // serverPrefixes are what the header of a server's stream usually binds.
@@ -109,9 +118,8 @@ var serverPrefixes = []xmlscan.Declaration{{Prefix: "stream", Space: NSStreams},
 
 // read makes s the stanza that e is. prefixes are those of the surrounding stream. A *[StanzaError] leaves s usable.
 func (s *Stanza) read(e Element, prefixes []xmlscan.Declaration, jids *jidCache) error {
-	*s = Stanza{Attrs: s.Attrs[:0], edit: s.edit, ix: e.ix}
 	n := e.node()
-	space := e.ix.Space(n.Space)
+	*s = Stanza{Attrs: s.Attrs[:0], edit: s.edit, ix: e.ix, Space: contentSpace(e.ix.Space(n.Space))}
 	switch string(e.ix.Local(n)) {
 	case "message":
 		s.Kind = Message
@@ -120,60 +128,61 @@ func (s *Stanza) read(e Element, prefixes []xmlscan.Declaration, jids *jidCache)
 	case "iq":
 		s.Kind = IQ
 	}
-	s.Space = contentSpace(space)
 	if s.Kind == 0 || s.Space == "" {
 		return &StreamError{
 			Condition: UnsupportedStanzaType, Local: true,
-			Err: fmt.Errorf("%s in namespace %q", e.ix.QName(n), space),
+			Err: fmt.Errorf("%s in namespace %q", e.ix.QName(n), e.ix.Space(n.Space)),
 		}
 	}
 	s.own = s.Space
 	s.Prefix = intern(e.ix.Prefix(n))
-
-	var wrong error
-	attrs := e.ix.AttrsOf(n)
-	for i := range attrs {
-		a := &attrs[i]
-		name, value := e.ix.AttrQName(a), e.ix.Value(a)
-		if len(value) > 0 {
-			switch string(name) {
-			case "type":
-				s.Type = intern(value)
-				continue
-			case "id":
-				s.ID = string(value)
-				continue
-			case "xml:lang":
-				s.Lang = intern(value)
-				continue
-			}
-		}
-		switch string(name) {
-		case "from", "to":
-			to := &s.From
-			if string(name) == "to" {
-				to = &s.To
-			}
-			j, err := jids.parse(value)
-			if err != nil && wrong == nil {
-				wrong = malformedAddress(string(name), err)
-			}
-			if *to = j; err == nil && j.String() == string(value) {
-				continue
-			}
-		}
-		s.Attrs = append(s.Attrs, Attr{intern(name), intern(value)})
+	err := s.readAttrs(e, jids)
+	if _, ok := s.declared(""); !ok && s.Prefix != "" && string(e.ix.Default()) != s.Space {
+		s.Attrs = append(s.Attrs, Attr{"xmlns", string(e.ix.Default())})
 	}
 	for _, p := range prefixes {
 		if _, ok := s.declared(p.Prefix); !ok && mentions(e.Raw(), p.Prefix) {
 			s.Attrs = append(s.Attrs, Attr{"xmlns:" + p.Prefix, p.Space})
 		}
 	}
-	if wrong == nil && s.Kind == IQ {
+	if err == nil && s.Kind == IQ {
 		switch s.Type {
 		case "get", "set", "result", "error":
 		default:
-			wrong = &StanzaError{Condition: BadRequest, Text: fmt.Sprintf("type %q of an iq", s.Type)}
+			return &StanzaError{Condition: BadRequest, Text: fmt.Sprintf("type %q of an iq", s.Type)}
+		}
+	}
+	return err
+}
+
+// readAttrs takes the attributes of the stanza element. Of several addresses that are none the first is the error.
+func (s *Stanza) readAttrs(e Element, jids *jidCache) (wrong error) {
+	attrs := e.ix.AttrsOf(e.node())
+	for i := range attrs {
+		name, value := e.ix.AttrQName(&attrs[i]), e.ix.Value(&attrs[i])
+		exact := len(value) > 0 // an empty field means that there is no attribute
+		switch string(name) {
+		case "from", "to":
+			j, err := jids.parse(value)
+			if err != nil && wrong == nil {
+				wrong = malformedAddress(string(name), err)
+			}
+			if exact = err == nil && j.String() == string(value); string(name) == "from" {
+				s.From = j
+			} else {
+				s.To = j
+			}
+		case "type":
+			s.Type = intern(value)
+		case "id":
+			s.ID = string(value)
+		case "xml:lang":
+			s.Lang = intern(value)
+		default:
+			exact = false
+		}
+		if !exact {
+			s.Attrs = append(s.Attrs, Attr{intern(name), intern(value)})
 		}
 	}
 	return wrong

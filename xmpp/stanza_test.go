@@ -67,6 +67,10 @@ func TestParse(t *testing.T) {
 		},
 		{"<message><x xmlns='urn:x'>a-db:verify xmpp-stream:</x></message>", Stanza{Kind: Message, Space: NSServer}},
 		{
+			"<c:message xmlns:c='jabber:client'><x/></c:message>",
+			Stanza{Kind: Message, Space: NSClient, Prefix: "c", Attrs: []Attr{{"xmlns:c", NSClient}}},
+		},
+		{
 			"<message xmlns:db='urn:other'><db:x/></message>",
 			Stanza{Kind: Message, Space: NSServer, Attrs: []Attr{{"xmlns:db", "urn:other"}}},
 		},
@@ -403,6 +407,20 @@ func TestSetRaw(t *testing.T) {
 	}
 }
 
+// A stanza copied by assignment has the same children, and setting others on one leaves the other alone.
+func TestSetRawOfCopy(t *testing.T) {
+	s := &Stanza{Kind: Message}
+	if err := s.SetRaw([]byte("<a/>")); err != nil {
+		t.Fatal(err)
+	}
+	c := *s
+	for _, raw := range []string{"<b/>", "<c/>", "<d/>"} {
+		if err := c.SetRaw([]byte(raw)); err != nil || string(c.Raw()) != raw || string(s.Raw()) != "<a/>" {
+			t.Errorf("copy %s, original %s, %v", c.Raw(), s.Raw(), err)
+		}
+	}
+}
+
 func TestReply(t *testing.T) {
 	s := parse(t, "<iq type='get' id='1' from='a@b/c' to='d' xmlns='jabber:client'><x xmlns='urn:x'/></iq>")
 	if got, want := string(s.Reply("result").Append(nil)), "<iq from='d' to='a@b/c' id='1' type='result'/>"; got != want {
@@ -438,6 +456,7 @@ func TestErrorReply(t *testing.T) {
 		{"<message/>", context.DeadlineExceeded, "<message type='error'><error type='wait'><remote-server-timeout " + ns + "/></error></message>"},
 		{"<message/>", errors.New("password is secret"), "<message type='error'><error type='cancel'><internal-server-error " + ns + "/></error></message>"},
 		{"<message/>", NotWellFormed, "<message type='error'><error type='cancel'><internal-server-error " + ns + "/></error></message>"},
+		{"<message/>", nil, ""},
 		{"<message type='error'/>", ItemNotFound, ""},
 		{"<iq type='result'/>", ItemNotFound, ""},
 		{"<iq type='error'/>", ItemNotFound, ""},
@@ -498,6 +517,18 @@ func TestTree(t *testing.T) {
 	}
 }
 
+// A prefixed stanza leaves a stream of another namespace together with the default namespace of that stream.
+func TestForeignDefaultNamespace(t *testing.T) {
+	d := NewDecoder(strings.NewReader("<c:message xmlns:c='jabber:client'><body/><c:body/></c:message>"))
+	d.Space = NSServer
+	for s, err := range d.Stanzas() {
+		want := "<c:message xmlns:c='jabber:client' xmlns='jabber:server'><body/><c:body/></c:message>"
+		if got := string(s.Append(nil)); err != nil || got != want {
+			t.Errorf("got %s, %v, want %s", got, err, want)
+		}
+	}
+}
+
 func TestDecoder(t *testing.T) {
 	d := NewDecoder(strings.NewReader("\n<message/> <iq/>\n<presence to='a@b'/>\n<x/><message/>"))
 	var got []string
@@ -510,7 +541,7 @@ func TestDecoder(t *testing.T) {
 	}
 	want := []string{
 		"<message/> <nil>", `<iq/> xmpp: stanza error bad-request: type "" of an iq`, "<presence to='a@b'/> <nil>",
-		`xmpp: refused with stream error unsupported-stanza-type: x in namespace "jabber:client"`,
+		`xmpp: unsupported-stanza-type: x in namespace "jabber:client"`,
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

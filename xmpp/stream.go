@@ -22,6 +22,7 @@ import (
 type Config struct {
 	// Local and Remote are the domains of the two ends in canonical form ([uniform.Domain]). The initiating
 	// side says them in its stream header; the accepting side learns both from the peer and ignores them here.
+	// For components see [Component].
 	Local, Remote string
 
 	// Hosted reports whether a domain lives here. It is asked again for every stream and for every pair of
@@ -62,7 +63,8 @@ type Config struct {
 	Bounce func(reply *Stanza)
 
 	// Logger gets what happens on the stream, at debug level, with the attributes local, remote and stream (the
-	// stream's id), and what a peer does wrong at warn level. Keys, certificates and stanzas are never logged.
+	// stream's id), and what a peer does wrong at warn level, the latter at most once a second; suppressed counts what was
+	// left out. Keys, certificates and stanzas are never logged.
 	// nil logs nothing.
 	Logger *slog.Logger
 }
@@ -100,7 +102,8 @@ const (
 // A Stream is an XMPP stream between two servers over a connection (RFC 6120 section 4).
 //
 // Stanzas flow in one direction only, from the initiating to the accepting side, for pairs of domains that were
-// authorized: by SASL EXTERNAL, by dialback, or by both one after the other.
+// authorized: by SASL EXTERNAL, by dialback, or by both one after the other. The stream of a [Component] and one with [Bidi] are
+// the exceptions.
 //
 // One goroutine calls Negotiate and then ranges over Stanzas. Any number may call Send, Authorize, Verify and the
 // accessors at the same time; Authorize and Verify read by themselves while nobody ranges. The stream owns its
@@ -110,20 +113,25 @@ type Stream struct {
 	cfg       *Config
 	timeouts  Timeouts
 	initiator bool
+	space     string     // content namespace
+	component *component // of a component's stream
 
 	// reading is held, by sending to it, by the goroutine that reads; what follows up to out is its alone.
 	reading  chan struct{}
 	in       input
 	rd       *reader
-	admitted pair    // the pair of the last stanza
-	held     *Stanza // arrived during Negotiate, for Stanzas
-	legacy   bool    // the peer's header has no version: no features
+	admitted pair      // the pair of the last stanza
+	held     []*Stanza // arrived while nobody ranged over Stanzas
+	legacy   bool      // the peer's header has no version: no features
+
+	saslRefused int // attempts to authenticate
 
 	out output
 
 	life context.Context // ends with the stream; what dialback verification runs under
 	end  context.CancelFunc
 
+	negotiated chan struct{} // closed when Negotiate has returned without an error
 	peerClosed chan struct{} // closed when the peer's closing tag has been read
 	closed     chan struct{} // closed when the connection is closed or taken over
 	finish     sync.Once
@@ -147,6 +155,8 @@ type Stream struct {
 	waiting    map[exchange]*request
 	verifying  int // dialback keys of the peer that are being verified
 	received   uint64
+	warned     time.Time // when something was last logged at warn level
+	suppressed int       // and what has been left out since
 }
 
 // A pair is a sender domain and a target domain, seen from this side.
@@ -171,8 +181,10 @@ func newStream(conn net.Conn, cfg *Config) *Stream {
 	s := &Stream{
 		cfg:        cfg,
 		timeouts:   cfg.Timeouts.withDefaults(),
+		space:      NSServer,
 		reading:    make(chan struct{}, 1),
 		conn:       conn,
+		negotiated: make(chan struct{}),
 		peerClosed: make(chan struct{}),
 		closed:     make(chan struct{}),
 		peerLimit:  positive(cfg.PeerLimit, defaultPeerLimit),
@@ -184,12 +196,33 @@ func newStream(conn net.Conn, cfg *Config) *Stream {
 	s.out.conn, s.out.limit = conn, positive(cfg.SendQueue, defaultSendQueue)
 	s.out.timeout, s.out.keepAlive = s.timeouts.Write, s.timeouts.KeepAlive
 	s.out.broken = func(err error) { s.fail(err) }
+	for i := range cfg.Features {
+		if c := cfg.Features[i].component; c != nil {
+			s.component, s.space = c, NSAccept
+		}
+	}
 	return s
 }
 
 // debug and warn log with the attributes that Config.Logger promises.
 func (s *Stream) debug(msg string, args ...any) { s.logAt(slog.LevelDebug, msg, args) }
-func (s *Stream) warn(msg string, args ...any)  { s.logAt(slog.LevelWarn, msg, args) }
+
+// warn is for what the peer may do as often as it likes, and logs it at most once a second.
+func (s *Stream) warn(msg string, args ...any) {
+	now := time.Now()
+	s.mu.Lock()
+	again := now.Sub(s.warned) < time.Second
+	if again {
+		s.suppressed++
+	} else {
+		args = append(args, "suppressed", s.suppressed)
+		s.warned, s.suppressed = now, 0
+	}
+	s.mu.Unlock()
+	if !again {
+		s.logAt(slog.LevelWarn, msg, args)
+	}
+}
 
 func (s *Stream) logAt(level slog.Level, msg string, args []any) {
 	if s.cfg.Logger == nil {
@@ -291,7 +324,7 @@ func (s *Stream) Err() error {
 
 // A Proof says how and when the peer proved that it may send for a domain.
 type Proof struct {
-	Local, Remote string    // the peer may send from Remote to Local
+	Local, Remote string    // the peer may send from Remote to Local; "" stands for any domain ([Component])
 	By            Mechanism // how
 	At            time.Time // when
 	Until         time.Time // end of the certificate that was used; zero for dialback
@@ -302,9 +335,12 @@ type Mechanism uint8
 
 // Mechanisms.
 const (
-	ByDialback    Mechanism = iota + 1 // XEP-0220, the authoritative server was asked
-	ByCertificate                      // XEP-0220, but the certificate answered in place of the authoritative server
-	ByExternal                         // SASL EXTERNAL, XEP-0178
+	ByDialback          Mechanism = iota + 1 // XEP-0220, the authoritative server was asked
+	ByCertificate                            // XEP-0220, but the certificate answered in place of the authoritative server
+	ByExternal                               // SASL EXTERNAL, XEP-0178
+	ByHandshake                              // XEP-0114: the peer is a component that knows the secret, or the server that we dialled as one
+	ByServerCertificate                      // XEP-0288: the certificate of the TLS server that we dialled
+	ByName                                   // XEP-0288: nothing but the name that we dialled, without TLS; weak
 )
 
 func (m Mechanism) String() string {
@@ -315,6 +351,12 @@ func (m Mechanism) String() string {
 		return "dialback with certificate"
 	case ByExternal:
 		return "SASL EXTERNAL"
+	case ByHandshake:
+		return "component handshake"
+	case ByServerCertificate:
+		return "certificate of the server dialled"
+	case ByName:
+		return "name dialled"
 	}
 	return "none"
 }
@@ -334,16 +376,24 @@ func (s *Stream) Proofs() []Proof {
 func (s *Stream) Proven(local, remote string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, ok := s.proven[pair{local, remote}]
-	return ok
+	return covers(s.proven, pair{local, remote})
 }
 
 // Authorized reports whether the peer has accepted that we send from local to remote on this stream.
 func (s *Stream) Authorized(local, remote string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, ok := s.authorized[pair{local, remote}]
-	return ok
+	return covers(s.authorized, pair{local, remote})
+}
+
+// covers reports whether set holds p, or a pair in which "" stands for any domain and that p is one of.
+func covers[V any](set map[pair]V, p pair) bool {
+	for _, q := range [...]pair{p, {"", p.remote}, {p.local, ""}} {
+		if _, ok := set[q]; ok {
+			return true
+		}
+	}
+	return false
 }
 
 // prove records what the peer has proved.
@@ -374,6 +424,9 @@ func (s *Stream) authorize(p pair) {
 
 // hosts reports whether domain lives here.
 func (s *Stream) hosts(domain string) bool {
+	if s.component != nil {
+		return !s.initiator || domain == s.Local()
+	}
 	if s.cfg.Hosted != nil {
 		return s.cfg.Hosted(domain)
 	}
@@ -406,6 +459,7 @@ const (
 	Authenticated                   // the stream's own pair may be used in its direction
 	Ready                           // Negotiate has returned without an error
 	Restart                         // returned by a feature: start over with a new stream header
+	Bidirectional                   // stanzas may flow both ways (XEP-0288)
 )
 
 // Errors of streams. Others are a [*StreamError], a [*StanzaError] in answer to dialback, or the connection's own.

@@ -58,7 +58,19 @@ func NewCA(t TB) *CA {
 // ejabberd 23.01, whoever shows it. It is good for TLS servers (serverAuth, all that public CAs still issue) and for the extra usages.
 func (ca *CA) Issue(t TB, names []string, extra ...x509.ExtKeyUsage) *Certificate {
 	t.Helper()
+	return ca.issue(t, certificateTemplate(names[0]), names, extra)
+}
+
+// IssueExpired is Issue, but the certificate was good until a minute ago.
+func (ca *CA) IssueExpired(t TB, names []string, extra ...x509.ExtKeyUsage) *Certificate {
+	t.Helper()
 	template := certificateTemplate(names[0])
+	template.NotAfter = time.Now().Add(-time.Minute)
+	return ca.issue(t, template, names, extra)
+}
+
+func (ca *CA) issue(t TB, template *x509.Certificate, names []string, extra []x509.ExtKeyUsage) *Certificate {
+	t.Helper()
 	template.DNSNames = names
 	template.KeyUsage = x509.KeyUsageDigitalSignature
 	template.ExtKeyUsage = append([]x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, extra...)

@@ -37,6 +37,14 @@ type Options struct {
 	Security Security
 	// CA issues the server's certificate. Required with TLS and TLSDialback.
 	CA *CA
+	// Certificate is the server's instead of one that CA issues for Domain and its rooms.
+	Certificate *Certificate
+	// DirectTLS is "IP:PORT" to listen on for other servers with TLS from the first byte (XEP-0368); with TLS and TLSDialback
+	// only. "" is nowhere.
+	DirectTLS string
+	// Component is a domain that an external component may connect as (XEP-0114), at Server.Component with Server.ComponentSecret.
+	// "" is none.
+	Component string
 	// Debug makes the server log what passes it; ejabberd then logs all XML, also what is inside TLS.
 	Debug bool
 	// Extra is added to the configuration: Lua before the first host in Prosody, more entries of "modules" in ejabberd.
@@ -79,6 +87,9 @@ type conf struct {
 	Domain, Conference  string
 	Data, Log, LogLevel string
 	C2S, S2S, API       endpoint
+	DirectTLS           endpoint // without a port if there is none
+	Component           string
+	ComponentAddr       endpoint
 	Resolver            endpoint
 	TLS, Dialback       bool
 	Trust               string // file of the CA to trust, empty for none
@@ -115,6 +126,12 @@ func newConf(t TB, o Options, domain, dir string) *conf {
 	if err := os.Mkdir(c.Data, 0o700); err != nil {
 		t.Fatalf("%v", err)
 	}
+	if o.DirectTLS != "" {
+		c.DirectTLS = parseEndpoint(t, "Options.DirectTLS", o.DirectTLS)
+	}
+	if o.Component != "" {
+		c.Component, c.ComponentAddr = o.Component, parseEndpoint(t, "Component", FreeAddr(t))
+	}
 	if o.Debug {
 		c.LogLevel = "debug"
 	}
@@ -122,7 +139,10 @@ func newConf(t TB, o Options, domain, dir string) *conf {
 		if o.CA == nil {
 			t.Fatalf("%s: Options.CA is required for TLS", domain)
 		}
-		cert := o.CA.Issue(t, []string{c.Domain, c.Conference}, x509.ExtKeyUsageClientAuth)
+		cert := o.Certificate
+		if cert == nil {
+			cert = o.CA.Issue(t, []string{c.Domain, c.Conference}, x509.ExtKeyUsageClientAuth)
+		}
 		c.CertFile, c.KeyFile, c.BundleFile = cert.CertFile, cert.KeyFile, cert.BundleFile
 		if o.Security == TLS {
 			c.Trust = o.CA.File
@@ -143,7 +163,7 @@ func (c *conf) write(t TB, name, path string) {
 
 // server is the common part of what Prosody and Ejabberd return.
 func (c *conf) server(name string) *Server {
-	return &Server{
+	s := &Server{
 		Name:        name,
 		Domain:      c.Domain,
 		Conference:  c.Conference,
@@ -153,4 +173,8 @@ func (c *conf) server(name string) *Server {
 		ConsolePath: filepath.Join(c.dir, "console.log"),
 		accounts:    map[string]string{},
 	}
+	if c.Component != "" {
+		s.Component, s.ComponentSecret = c.ComponentAddr.String(), c.Secret
+	}
+	return s
 }

@@ -27,6 +27,9 @@ type Server struct {
 	Domain, Conference string
 	// C2S and S2S are the addresses, "IP:PORT", for clients and servers. They stay the same over Restart.
 	C2S, S2S string
+	// Component is the address, "IP:PORT", for external components, and ComponentSecret what they share with the server; empty
+	// without Options.Component.
+	Component, ComponentSecret string
 	// LogPath is the server's log, ConsolePath what it wrote to standard output and error.
 	LogPath, ConsolePath string
 

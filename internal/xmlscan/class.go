@@ -7,6 +7,7 @@ const (
 	white                  // tab, line feed, carriage return, space
 	plainText              // nothing to look at in text
 	plainValue             // nothing to look at in an attribute value
+	afterName              // ends a name for certain: anything in ASCII that is not of a name, but the colon
 )
 
 var class = func() (t [256]uint8) {
@@ -18,6 +19,9 @@ var class = func() (t [256]uint8) {
 			t[c] |= nameChar
 		case c == ' ', c == '\t', c == '\n', c == '\r':
 			t[c] |= white
+		}
+		if t[c]&nameChar == 0 && c != ':' {
+			t[c] |= afterName
 		}
 		if (c >= ' ' || t[c]&white != 0) && c != '<' && c != '&' && c != ']' {
 			t[c] |= plainText
@@ -31,3 +35,13 @@ var class = func() (t [256]uint8) {
 
 // IsSpace reports whether c is white space (XML 1.0 production S).
 func IsSpace(c byte) bool { return class[c]&white != 0 }
+
+// prefixOf returns how many bytes at the start of b are of a class.
+func prefixOf(b []byte, of uint8) int {
+	for i, c := range b {
+		if class[c]&of == 0 {
+			return i
+		}
+	}
+	return len(b)
+}

@@ -65,7 +65,7 @@ func FuzzScan(f *testing.F) {
 	for _, b := range seeds(f) {
 		f.Add(b)
 	}
-	spaces := strings.NewReplacer(`\t`, " ", `\n`, " ", `\r`, " ")
+	spaces := strings.NewReplacer(`\t`, " ", `\n`, " ", `\r`, " ", "\t", " ", "\n", " ", "\r", " ")
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s := &Scanner{Limits: generous}
 		s.Enclose("", nil)

@@ -2,6 +2,7 @@ package xmlscan
 
 import (
 	"bytes"
+	"iter"
 	"slices"
 )
 
@@ -141,40 +142,36 @@ func (ix *Index) Value(a *Attr) []byte {
 	return AppendValue(nil, raw)
 }
 
-// InScope returns the declarations in force around element n, not counting its own, one for each prefix. The default
-// namespace, if there is one, has the prefix "".
-func (ix *Index) InScope(n int32) []Declaration {
-	found := []Declaration{{"", string(ix.Space(ix.dflt))}}
-	declare := func(prefix, space string) {
-		for i := range found {
-			if found[i].Prefix == prefix {
-				found[i].Space = space
+// Default returns the default namespace around the root.
+func (ix *Index) Default() []byte { return ix.Space(ix.dflt) }
+
+// InScope yields the declarations in force around element n, not counting its own, from the outermost on; of two for the
+// same prefix the later one holds. The default namespace has the prefix "", and is "" where there is none.
+func (ix *Index) InScope(n int32) iter.Seq2[[]byte, []byte] {
+	return func(yield func(prefix, space []byte) bool) {
+		if !yield(nil, ix.Default()) {
+			return
+		}
+		for _, b := range ix.around {
+			if !yield(ix.bytes(b.prefix), ix.Space(b.space)) {
 				return
 			}
 		}
-		found = append(found, Declaration{prefix, space})
-	}
-	for _, b := range ix.around {
-		declare(string(ix.bytes(b.prefix)), string(ix.Space(b.space)))
-	}
-	for i := int32(0); i < n; {
-		e := &ix.Elements[i]
-		if e.Next <= n {
-			i = e.Next // a neighbour of an ancestor
-			continue
-		}
-		attrs := ix.AttrsOf(e)
-		for j := range attrs {
-			if prefix, ok := ix.Declares(&attrs[j]); ok && string(prefix) != "xml" {
-				declare(string(prefix), string(ix.Value(&attrs[j])))
+		for i := int32(0); i < n; {
+			e := &ix.Elements[i]
+			if e.Next <= n {
+				i = e.Next // a neighbour of an ancestor
+				continue
 			}
+			attrs := ix.AttrsOf(e)
+			for j := range attrs {
+				if prefix, ok := ix.Declares(&attrs[j]); ok && string(prefix) != "xml" && !yield(prefix, ix.Value(&attrs[j])) {
+					return
+				}
+			}
+			i++
 		}
-		i++
 	}
-	if found[0].Space == "" {
-		found = found[1:]
-	}
-	return found
 }
 
 // Clone returns a copy that shares no memory with ix but what never changes.

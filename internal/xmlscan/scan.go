@@ -59,10 +59,13 @@ const (
 func (s *Scanner) Index() *Index { return &s.ix }
 
 // Next scans the first-level element that b begins with, and returns its length. As long as it returns Partial, it is to
-// be called with the same bytes and more behind them. An error is an *[Error].
+// be called with the same bytes and more behind them. An error is an *[Error], and final until the surroundings change.
 func (s *Scanner) Next(b []byte) (found Found, n int, err error) {
 	if s.done {
 		s.reset()
+	}
+	if s.err != nil {
+		return Partial, 0, s.err
 	}
 	if s.search > 0 && !s.tagEnds(b) {
 		return Partial, 0, nil
@@ -195,8 +198,11 @@ func (s *Scanner) content(b []byte) int {
 				return i
 			}
 		}
-		if i = s.text(b, i); i < 0 {
-			return i
+		i += prefixOf(b[i:], plainText)
+		if i == len(b) || b[i] != '<' {
+			if i = s.text(b, i); i < 0 {
+				return i
+			}
 		}
 		// Now b[i] is '<'.
 		s.pos = i
@@ -229,9 +235,7 @@ func (s *Scanner) content(b []byte) int {
 // text reads character data up to the next '<'.
 func (s *Scanner) text(b []byte, i int) int {
 	for {
-		for i < len(b) && class[b[i]]&plainText != 0 {
-			i++
-		}
+		i += prefixOf(b[i:], plainText)
 		if i == len(b) {
 			s.pos = i
 			return more

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -167,6 +168,9 @@ func TestRefuses(t *testing.T) {
 			t.Errorf("%s: got %v, want %s", tt.name, err, tt.condition)
 		} else if e.Condition != tt.condition || e.Offset != tt.offset {
 			t.Errorf("%s: got %v, want %s at %d", tt.name, err, tt.condition, tt.offset)
+		}
+		if _, _, again := s.Next([]byte("<a/>")); again != err {
+			t.Errorf("%s: goes on with %v", tt.name, again)
 		}
 	}
 }
@@ -378,9 +382,13 @@ func TestInScope(t *testing.T) {
 	if err := scanAll(s, []byte("<a xmlns:p='1'><b xmlns:q='0'/><c xmlns:p='2' xmlns='3'><d xmlns:r='4'/></c></a>")); err != nil {
 		t.Fatal(err)
 	}
-	got := fmt.Sprint(s.Index().InScope(3))
-	if want := "[{ 3} {stream http://etherx.jabber.org/streams} {p 2}]"; got != want {
-		t.Errorf("got %s, want %s", got, want)
+	var got []string
+	for prefix, space := range s.Index().InScope(3) {
+		got = append(got, string(prefix)+"="+string(space))
+	}
+	want := []string{"=jabber:client", "stream=http://etherx.jabber.org/streams", "p=1", "p=2", "=3"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

@@ -48,6 +48,9 @@ func (s *Scanner) keep(name string) span {
 // as b ends before, to be called with the same bytes and more behind them. Nothing surrounds it: Enclose("", nil) comes
 // first. The index then holds that element, without an end, until [Scanner.Open].
 func (s *Scanner) Header(b []byte) (n int, err error) {
+	if s.err != nil {
+		return 0, s.err
+	}
 	if s.search > 0 && !s.tagEnds(b) {
 		return 0, nil
 	}

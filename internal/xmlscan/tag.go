@@ -2,18 +2,19 @@ package xmlscan
 
 import "unicode/utf8"
 
+// plainName returns the length of the name at the start of b, or 0 if it has to be looked at more closely.
+func plainName(b []byte) int {
+	n := prefixOf(b, nameChar)
+	if n == len(b) || class[b[n]]&afterName == 0 || class[b[0]]&nameStart == 0 {
+		return 0
+	}
+	return n
+}
+
 // name reads a qualified name and returns where it ends and the length of its prefix.
 func (s *Scanner) name(b []byte, start int) (end, prefix int) {
-	i := start
-	if i < len(b) && class[b[i]]&nameStart != 0 {
-		for i++; i < len(b) && class[b[i]]&nameChar != 0; i++ {
-		}
-		if i < len(b) && b[i] != ':' && b[i] < utf8.RuneSelf && i-start <= s.Limits.Name {
-			return i, 0
-		}
-	}
 	first := true // the next character begins the name or its local part
-	for i = start; ; {
+	for i := start; ; {
 		if i == len(b) {
 			return more, 0
 		}
@@ -65,38 +66,39 @@ func (s *Scanner) cut(at int) int {
 // startTag reads a start tag or an empty-element tag, and opens its element.
 func (s *Scanner) startTag(b []byte, at int) int {
 	ix := &s.ix
-	e := Element{Start: int32(at), Attr: int32(len(ix.Attrs))}
-	i, prefix := s.name(b, at+1)
-	if i < 0 {
-		if i == more {
+	name, prefix := plainName(b[at+1:]), 0
+	if name == 0 || name > s.Limits.Name {
+		var end int
+		switch end, prefix = s.name(b, at+1); end {
+		case more:
 			return s.cut(at)
+		case bad:
+			return bad
 		}
-		return i
+		name = end - at - 1
 	}
-	e.Name, e.Prefix = uint16(i-at-1), uint16(prefix)
 	switch {
 	case len(s.stack) >= s.Limits.Depth:
 		return s.fail(PolicyViolation, at, "elements nested too deep")
 	case len(ix.Elements) >= s.Limits.Elements:
 		return s.fail(PolicyViolation, at, "too many elements")
 	}
-	i, declares := s.attributes(b, i)
+	before := len(ix.Attrs)
+	i, declares := s.attributes(b, at+1+name)
+	empty := i >= 0 && b[i] == '/'
+	if empty {
+		if i++; i == len(b) {
+			i = more
+		} else if b[i] != '>' {
+			return s.fail(NotWellFormed, i, "> expected")
+		}
+	}
 	if i < 0 {
-		ix.Attrs = ix.Attrs[:e.Attr]
+		ix.Attrs = ix.Attrs[:before]
 		if i == more {
 			return s.cut(at)
 		}
 		return i
-	}
-	empty := b[i] == '/'
-	if empty {
-		if i++; i == len(b) {
-			ix.Attrs = ix.Attrs[:e.Attr]
-			return s.cut(at)
-		}
-		if b[i] != '>' {
-			return s.fail(NotWellFormed, i, "> expected")
-		}
 	}
 	i++
 
@@ -104,55 +106,55 @@ func (s *Scanner) startTag(b []byte, at int) int {
 	if d := len(s.stack); d > 0 {
 		f.dflt = s.stack[d-1].dflt
 	}
-	attrs := ix.Attrs[e.Attr:]
+	attrs := ix.Attrs[before:]
 	if declares && s.declare(b, attrs, &f) == bad {
 		return bad
 	}
-	if prefix == 0 {
-		e.Space = f.dflt
-	} else if e.Space = s.lookup(b, b[at+1:at+1+prefix]); e.Space < 0 {
-		return s.fail(BadNamespacePrefix, at+1, "undeclared prefix "+string(b[at+1:at+1+prefix]))
+	space := f.dflt
+	if prefix > 0 {
+		if space = s.lookup(b, b[at+1:at+1+prefix]); space < 0 {
+			return s.fail(BadNamespacePrefix, at+1, "undeclared prefix "+string(b[at+1:at+1+prefix]))
+		}
 	}
-	if len(attrs) > 0 && s.resolve(b, attrs) == bad {
+	if (len(attrs) > 1 || len(attrs) == 1 && attrs[0].Prefix > 0) && s.resolve(b, attrs) == bad {
 		return bad
 	}
-	e.Inner, e.Attrs = int32(i), uint16(len(attrs))
+	ix.Elements = append(ix.Elements, Element{})
+	e := &ix.Elements[f.element]
+	e.Start, e.Inner, e.Space = int32(at), int32(i), space
+	e.Name, e.Prefix = uint16(name), uint16(prefix)
+	e.Attr, e.Attrs = int32(before), uint16(len(attrs))
 	if empty {
-		e.InnerEnd, e.End, e.Next = e.Inner, e.Inner, f.element+1
+		e.InnerEnd, e.End, e.Next = int32(i), int32(i), f.element+1
 		s.binds = s.binds[:f.binds]
 	} else {
 		s.stack = append(s.stack, f)
 	}
-	ix.Elements = append(ix.Elements, e)
 	return i
 }
 
 // attributes reads the attributes of a tag up to the '>' or '/' behind them.
 func (s *Scanner) attributes(b []byte, i int) (end int, declares bool) {
-	for n := 0; ; n++ {
-		gap := i
-		i = skipSpace(b, i)
+	for n, next := 0, i; ; n++ {
+		i = skipSpace(b, next)
 		if i == len(b) {
 			return more, false
 		}
 		if b[i] == '>' || b[i] == '/' {
 			return i, declares
 		}
-		if i == gap {
+		if i == next {
 			return s.fail(NotWellFormed, i, "white space, / or > expected"), false
 		}
-		a := Attr{Name: int32(i)}
-		end, prefix := s.name(b, i)
-		if end < 0 {
-			return end, false
+		at := i
+		end, prefix := at+plainName(b[at:]), 0
+		if end == at || end-at > s.Limits.Name {
+			if end, prefix = s.name(b, at); end < 0 {
+				return end, false
+			}
 		}
 		if n == s.Limits.Attrs {
-			return s.fail(PolicyViolation, i, "too many attributes"), false
-		}
-		a.NameLen, a.Prefix = uint16(end-i), uint16(prefix)
-		if b[i] == 'x' && (end-i == len("xmlns") || prefix == len("xmlns")) && string(b[i:i+len("xmlns")]) == "xmlns" {
-			a.Space = XMLNS
-			declares = true
+			return s.fail(PolicyViolation, at, "too many attributes"), false
 		}
 		i = skipSpace(b, end)
 		if i == len(b) {
@@ -169,22 +171,31 @@ func (s *Scanner) attributes(b []byte, i int) (end int, declares bool) {
 		if quote != '\'' && quote != '"' {
 			return s.fail(NotWellFormed, i, "quote expected"), false
 		}
-		a.Value = int32(i + 1)
-		if i, a.Escaped = s.value(b, i+1, quote); i < 0 {
-			return i, false
+		value := i + 1
+		escaped := false
+		i = value + prefixOf(b[value:], plainValue)
+		if i == len(b) || b[i] != quote {
+			if i, escaped = s.value(b, i, quote); i < 0 {
+				return i, false
+			}
 		}
-		a.ValueEnd = int32(i)
-		s.ix.Attrs = append(s.ix.Attrs, a)
-		i++
+		// Filled in where it lies: copying what has just been written in small parts makes the processor wait.
+		s.ix.Attrs = append(s.ix.Attrs, Attr{})
+		a := &s.ix.Attrs[len(s.ix.Attrs)-1]
+		a.Name, a.NameLen, a.Prefix = int32(at), uint16(end-at), uint16(prefix)
+		a.Value, a.ValueEnd, a.Escaped = int32(value), int32(i), escaped
+		if b[at] == 'x' && (end-at == len("xmlns") || prefix == len("xmlns")) && string(b[at:at+len("xmlns")]) == "xmlns" {
+			a.Space = XMLNS
+			declares = true
+		}
+		next = i + 1
 	}
 }
 
 // value reads an attribute value up to its closing quote.
 func (s *Scanner) value(b []byte, i int, quote byte) (end int, escaped bool) {
 	for {
-		for i < len(b) && class[b[i]]&plainValue != 0 {
-			i++
-		}
+		i += prefixOf(b[i:], plainValue)
 		if i == len(b) {
 			return more, false
 		}
@@ -298,7 +309,7 @@ func (s *Scanner) resolve(b []byte, attrs []Attr) int {
 		name := b[a.Name : a.Name+int32(a.NameLen)]
 		for j := range attrs[:i] {
 			o := &attrs[j]
-			if o.NameLen == a.NameLen && string(b[o.Name:o.Name+int32(o.NameLen)]) == string(name) ||
+			if o.NameLen == a.NameLen && b[o.Name] == name[0] && string(b[o.Name:o.Name+int32(o.NameLen)]) == string(name) ||
 				a.Prefix > 0 && o.Prefix > 0 && s.sameName(b, a, o) {
 				return s.fail(NotWellFormed, int(a.Name), "second attribute "+string(name))
 			}

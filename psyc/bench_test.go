@@ -64,6 +64,12 @@ func TestAllocs(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
+		parser := Parser{Syntax: PSYC10}
+		noAllocs(t, "parse on "+s.name, func() {
+			if _, err := parser.Parse(&p, b); err != nil {
+				t.Fatal(err)
+			}
+		})
 		var out []byte
 		noAllocs(t, "render "+s.name, func() {
 			var err error
@@ -123,7 +129,26 @@ func repeat(unit string, n int) io.Reader {
 	return io.MultiReader(r...)
 }
 
+// BenchmarkParse has the packets with a Parser of their own, which is how streams are read; BenchmarkPacketParse knows
+// nothing of the packet before but what the Packet itself still holds.
 func BenchmarkParse(b *testing.B) {
+	for _, s := range samples {
+		b.Run(s.name, func(b *testing.B) {
+			in := []byte(s.wire)
+			b.SetBytes(int64(len(in)))
+			b.ReportAllocs()
+			parser := Parser{Syntax: PSYC10}
+			var p Packet
+			for b.Loop() {
+				if _, err := parser.Parse(&p, in); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkPacketParse(b *testing.B) {
 	for _, s := range samples {
 		b.Run(s.name, func(b *testing.B) {
 			in := []byte(s.wire)
@@ -159,7 +184,7 @@ func BenchmarkRender(b *testing.B) {
 	}
 }
 
-// BenchmarkParse09 and BenchmarkRender09 are the chat and a list of members in the older syntax.
+// samples09 are a chat and a list of members in the older syntax.
 var samples09 = []sample{
 	{"chat", ":_source\tpsyc://north.example/~ada\n:_target\tpsyc://south.example/~bea\n\n:_nick\tAda\n_message_private\nhi there\n.\n"},
 	{"members", ":_source\tpsyc://north.example/@hall\n:_target\tpsyc://south.example/~bea\n\n:_list_members\tpsyc://north.example/~ada\n" +
