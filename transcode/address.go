@@ -15,7 +15,7 @@ type addressBook struct {
 }
 
 // addresses is how many pairs an addressBook holds before it starts over.
-const addresses = 1024
+const addresses = 256
 
 // uniform returns the psyc spelling of j without its resource.
 func (b *addressBook) uniform(j uniform.JID) string {

@@ -17,8 +17,12 @@ func appendAttribute(dst []byte, name, value string) []byte {
 	return append(xmpp.AppendValue(dst, value), '\'')
 }
 
+// maxAttributes is how many attributes may stand in _jabber_attributes: more than any stanza has.
+const maxAttributes = 256
+
 // parseAttributes reads the value of _jabber_attributes. Either quote may surround a value, and white space may stand
-// where XML allows it; what the names may be is left to the scanner, which reads the whole stanza afterwards.
+// where XML allows it; what the names may be is left to the scanner, which reads the whole stanza afterwards. As
+// each name is compared with those before it, there must not be too many.
 func parseAttributes(dst []xmpp.Attr, v []byte) ([]xmpp.Attr, error) {
 	for {
 		v = bytes.TrimLeft(v, " \t\n")
@@ -44,6 +48,9 @@ func parseAttributes(dst []xmpp.Attr, v []byte) ([]xmpp.Attr, error) {
 		value, ok := unescapeAttr(v[1 : end+1])
 		if !ok {
 			return nil, contradiction("%s: value of %s is no attribute value", varAttributes, name)
+		}
+		if len(dst) == maxAttributes {
+			return nil, contradiction("%s: more than %d", varAttributes, maxAttributes)
 		}
 		for _, a := range dst {
 			if a.Name == name {

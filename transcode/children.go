@@ -38,7 +38,7 @@ func native(method string) (stanzaType, bool) {
 
 // children puts together the children of the stanza that p is, and returns its kind and type.
 func (r *reader) children(p *psyc.Packet) (xmpp.Kind, string, error) {
-	r.raw, r.texts, r.filled, r.openType = r.raw[:0], filling{}, fill{}, false
+	r.raw, r.texts, r.filled, r.openType = empty(r.raw), filling{}, fill{}, false
 	xml, err := r.v.xml()
 	if err != nil {
 		return 0, "", err
@@ -118,12 +118,12 @@ func (r *reader) message(p *psyc.Packet, typ string, xml []byte) error {
 	switch {
 	case !psyc.Inherits(p.Method, methodMessage): // a topic; what is in the body says so in words
 	case len(p.Body) == 0 && len(action) > 0:
-		r.body = append(append(r.body[:0], meCommand...), action...)
+		r.body = append(append(empty(r.body), meCommand...), action...)
 		r.texts[markBody] = r.body
 	default:
 		r.texts[markBody] = p.Body
 	}
-	r.usual = usualMessage(r.usual[:0], &r.texts)
+	r.usual = usualMessage(empty(r.usual), &r.texts)
 	return r.assemble(xml, r.usual)
 }
 
@@ -137,7 +137,7 @@ func (r *reader) presence(p *psyc.Packet, typ string, xml []byte) (string, error
 			typ = "unavailable"
 		}
 	}
-	r.usual = usualPresence(r.usual[:0], show, &r.texts)
+	r.usual = usualPresence(empty(r.usual), show, &r.texts)
 	return typ, r.assemble(xml, r.usual)
 }
 

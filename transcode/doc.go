@@ -137,7 +137,7 @@
 // that the stanza does not show. It has no routing variables, no operators but ":", no state operations, no methods of the
 // circuit, no variables that act wherever they stand; whatever else calls itself a packet is an ordinary extension.
 //
-// An iq has one child only and goes without. Two packets count as equal if they have the same addresses, tag, variables,
+// An iq has one child only and goes without, and so does a stanza whose children would become larger than 200 KiB. Two packets count as equal if they have the same addresses, tag, variables,
 // method and body; the order of variables and _INTERNAL variables do not count. Other routing variables, such as
 // _source_relay, belong to the way that a packet took on PSYC and do not cross XMPP.
 //

@@ -29,6 +29,10 @@ type packed struct {
 	inner    *Converter
 }
 
+// maxChildren is how large the element may make the children; a packet that needs more is converted without it, since a
+// readable message is better than none. It leaves room for the stanza element in what servers take from each other.
+const maxChildren = 200 << 10
+
 // canonical is the form in which packets are compared: what a stanza says does not depend on who reads it.
 var canonical = [...]form{{syntax: psyc.PSYC10}, {syntax: psyc.PSYC09}}
 
@@ -55,18 +59,21 @@ func (c *Converter) embed(s *xmpp.Stanza, p *psyc.Packet) (*xmpp.Stanza, error) 
 		k.p.Entity = append(k.p.Entity, v)
 	}
 	var err error
-	if k.content, err = k.p.Append(k.content[:0], psyc.PSYC10); err != nil {
+	if k.content, err = k.p.Append(empty(k.content), psyc.PSYC10); err != nil {
 		return s, nil
 	}
 	open := packetOpen
 	if len(p.Routing.Get(varContext)) > 0 {
 		open = packetOpenC
 	}
-	k.kids = append(append(k.kids[:0], s.Raw()...), open...)
+	k.kids = append(append(empty(k.kids), s.Raw()...), open...)
 	k.kids = base64.StdEncoding.AppendEncode(k.kids, k.content)
 	k.kids = append(k.kids, packetClose...)
-	if err := s.SetRaw(k.kids); err != nil {
-		return nil, &Error{xmpp.InternalServerError, methodInvalidProfile, err}
+	if len(k.kids) <= maxChildren {
+		err = s.SetRaw(k.kids)
+	}
+	if err != nil {
+		return nil, badXML("children of "+p.Method, err)
 	}
 	return s, nil
 }
@@ -97,7 +104,9 @@ func embeddable(p *psyc.Packet) bool {
 	return true
 }
 
-// restore returns the packet that s carries in its last child, nil if there is none that may be believed.
+// restore returns the packet that s carries in its last child, nil if there is none that may be believed. A packet may
+// itself hold a stanza with a packet in it; base64 makes each at least a third larger than what it holds, so that there
+// are few.
 func (c *Converter) restore(s *xmpp.Stanza, k *packed) *psyc.Packet {
 	if s.Kind == xmpp.IQ || c.Strip || !bytes.Contains(s.Raw(), []byte(nsPacket)) {
 		return nil
@@ -110,7 +119,7 @@ func (c *Converter) restore(s *xmpp.Stanza, k *packed) *psyc.Packet {
 		return nil
 	}
 	var err error
-	if k.content, err = base64.StdEncoding.Strict().AppendDecode(k.content[:0], last.Inner()); err != nil {
+	if k.content, err = base64.StdEncoding.Strict().AppendDecode(empty(k.content), last.Inner()); err != nil {
 		return nil
 	}
 	n, err := k.p.Parse(k.content, psyc.PSYC10)
@@ -132,10 +141,7 @@ func (c *Converter) restore(s *xmpp.Stanza, k *packed) *psyc.Packet {
 	if !s.To.IsZero() {
 		k.p.Routing.Add(psyc.Set, varTarget, c.book.uniform(s.To))
 	}
-	if s.ID != "" {
-		if !plain(s.ID, maxTag) {
-			return nil
-		}
+	if plain(s.ID, maxTag) { // any other stands among the attributes, in the content
 		name := varTag
 		if answers(s.Kind, s.Type) {
 			name = varTagRelay
@@ -150,24 +156,23 @@ func (c *Converter) restore(s *xmpp.Stanza, k *packed) *psyc.Packet {
 	if err != nil {
 		return nil
 	}
-	k.is, k.want = back.Append(k.is[:0]), s.Append(k.want[:0])
+	k.is, k.want = back.Append(empty(k.is)), s.Append(empty(k.want))
 	if !bytes.Equal(k.is, k.want) {
 		return nil
 	}
 	return &k.p
 }
 
-// same reports whether p and q are the same to everybody: same addresses, tag, entity variables, method and body. The
-// order of variables, properties of the process and the name of the tag in an answer are not counted; neither is where
-// in a method below _jabber the XML stands.
+// same reports whether p and q, which were made of one stanza, are the same to everybody: same tag, entity variables,
+// method and body. Their addresses are those of the stanza. The order of variables, properties of the process and the
+// name of the tag in an answer are not counted.
 func same(p, q *psyc.Packet) bool {
 	if p.Method != q.Method || !bytes.Equal(p.Body, q.Body) {
 		return false
 	}
-	for _, name := range [...]string{varSource, varContext, varTarget, varTag} {
-		if !bytes.Equal(p.Routing.Get(name), q.Routing.Get(name)) {
-			return false
-		}
+	if (len(p.Routing.Get(varContext)) > 0) != (len(q.Routing.Get(varContext)) > 0) ||
+		!bytes.Equal(p.Routing.Get(varTag), q.Routing.Get(varTag)) {
+		return false
 	}
 	n := 0
 	for i := range p.Entity {

@@ -25,6 +25,7 @@ const (
 	methodUnsupported    = "_error_unsupported_method"
 	methodState          = "_failure_unsupported_state"
 	methodRejected       = "_error_rejected_policy"
+	methodExhausted      = "_failure_exhausted"
 )
 
 // contradiction is the error about a packet of a profile peer that no stanza can give.

@@ -132,6 +132,48 @@ func TestNative(t *testing.T) {
 	}
 }
 
+// TestVerbatim holds what looks like a native form and is none.
+func TestVerbatim(t *testing.T) {
+	for _, test := range []struct {
+		syntax    psyc.Syntax
+		xml, want string
+	}{
+		{0, `<message type='chat'><body><![CDATA[` + strings.Repeat("x", 4096) + `]]></body></message>`, "_message_private\nxxx"},
+		{0, `<message type='chat'><body><![CDATA[` + strings.Repeat("x", 4097) + `]]></body></message>`, "_jabber_message_chat\n<body>"},
+		{0, `<message type='chat'><body/></message>`, "_jabber_message_chat\n<body/>"},
+		{0, `<message type='groupchat'><subject>s</subject></message>`, "_jabber_message_groupchat\n"},
+		{0, `<message type='odd'/>`, ":_jabber_attributes\ttype='odd'\n_jabber_message\n"},
+		{0, `<presence><show>away</show><show>dnd</show></presence>`, "_jabber_presence\n"},
+		{0, `<presence><show>busy</show></presence>`, "_jabber_presence\n"},
+		{0, `<presence to='r@c.example/a'><x xmlns='http://jabber.org/protocol/muc'/></presence>`, "_jabber_presence\n"},
+		{0, `<presence from='r@c.example/a' type='unavailable'><x xmlns='http://jabber.org/protocol/muc#user'/></presence>`, "_jabber_presence_unavailable\n"},
+		{0, `<presence type='error'><error type='cancel'><gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></presence>`, "_jabber_presence_error\n"},
+		{0, `<iq type='get' id='1'><x xmlns='urn:x'/><ping xmlns='urn:xmpp:ping'/></iq>`, "_jabber_iq_get\n"},
+		{0, `<iq type='get'><ping xmlns='urn:xmpp:ping'/></iq>`, "_jabber_iq_get\n"},
+		{0, `<iq type='set' id='1'><ping xmlns='urn:xmpp:ping'/></iq>`, "_jabber_iq_set\n"},
+		{psyc.PSYC09, `<iq type='set' id='1'><x xmlns='urn:x'/></iq>`, ":_jabber_XML\t<x xmlns='urn:x'/>\n_jabber_iq_set\n.\n"},
+		{psyc.PSYC09, "<iq type='set' id='1'> <x xmlns='urn:x'/></iq>", ":_encoding_jabber_XML\tbase64\n:_jabber_XML\tIDx4"},
+		{psyc.PSYC09, `<iq type='result' id='1'/>`, ":_tag_reply\t1\n\n_jabber_iq_result\n.\n"},
+		{psyc.PSYC09, `<message type='chat'><body>.&#10;></body><subject>a &gt; b</subject></message>`, "<subject>\x02</subject>"},
+		{psyc.PSYC09, "<message type='chat'><body>\n.\n></body><subject>a &gt; b</subject></message>", "<subject>\x02</subject>"},
+	} {
+		s, _ := xmpp.Parse([]byte(test.xml))
+		if s == nil {
+			t.Fatalf("%s is no stanza", test.xml)
+		}
+		conv := transcode.Converter{Syntax: test.syntax}
+		p, err := conv.Packet(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := psyc.Renderer{Syntax: test.syntax, Lengths: psyc.LengthsNeeded, Exact: true, Line: -1}
+		wire, err := r.Append(nil, p)
+		if err != nil || !strings.Contains(string(wire), test.want) {
+			t.Errorf("%.100s: %.300q, %v", test.xml, wire, err)
+		}
+	}
+}
+
 // TestForeign holds what becomes of packets that other PSYC entities send, without what is carried beside.
 func TestForeign(t *testing.T) {
 	const routing = ":_source\tpsyc://a.example/~ann\n:_target\tpsyc://b.example/~ben\n"
@@ -184,6 +226,7 @@ func TestForeign(t *testing.T) {
 			`<iq from='ann@a.example' to='ben@b.example' id='7' type='error'><error type='cancel'><feature-not-implemented `,
 		},
 		{routing + ":_tag_relay\t7\n\n:_method_relay\t_jabber_iq_get\n_error_unsupported_method\n|\n", `<iq from='ann@a.example' to='ben@b.example' id='7' type='error'>`},
+		{routing + "\n:_method_relay\t_jabber_iq_get\n_error_unsupported_method\n|\n", `<message from='ann@a.example' to='ben@b.example' type='error'>`},
 		{routing + "\n:_method_relay\t_notice_presence_here\n_failure_x\n|\n", `<presence from='ann@a.example' to='ben@b.example' type='error'>`},
 		{routing + "\n:_method_relay\t_request_friendship\n_failure_x\n|\n", `<presence from='ann@a.example' to='ben@b.example' type='error'>`},
 		{routing + ":_tag\tq\n\n_request_version\n|\n", `<iq from='ann@a.example' to='ben@b.example' id='q' type='get'><query xmlns='jabber:iq:version'/></iq>`},

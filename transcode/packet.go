@@ -43,7 +43,8 @@ type writer struct {
 func (w *writer) write(s *xmpp.Stanza, book *addressBook, f form) (*psyc.Packet, error) {
 	w.p.Routing, w.p.Entity = w.p.Routing[:0], w.p.Entity[:0]
 	w.p.State, w.p.Method, w.p.Body, w.p.Size = 0, "", nil, 0
-	w.buf, w.attrs, w.hollows, w.style = w.buf[:0], w.attrs[:0], w.hollows[:0], style{}
+	w.buf, w.attrs, w.skel, w.wire = empty(w.buf), empty(w.attrs), empty(w.skel), empty(w.wire)
+	w.forget()
 
 	w.address(varSource, varSourceResource, "from", s.From, s, book, f)
 	w.address(varTarget, varTargetResource, "to", s.To, s, book, f)
@@ -71,6 +72,18 @@ func (w *writer) write(s *xmpp.Stanza, book *addressBook, f form) (*psyc.Packet,
 	}
 	w.context(s, f)
 	return &w.p, fits(&w.p, f, &w.wire)
+}
+
+// keptBuffer is how large a buffer may be that waits for the next conversion: one large stanza must not cost its link the
+// memory of all its life.
+const keptBuffer = 16 << 10
+
+// empty returns b without its content, for reuse.
+func empty(b []byte) []byte {
+	if cap(b) > keptBuffer {
+		return nil
+	}
+	return b[:0]
 }
 
 // keep copies v to where the packet's values lie.
@@ -199,7 +212,7 @@ func fits(p *psyc.Packet, f form, scratch *[]byte) error {
 		return nil
 	}
 	r := f.renderer()
-	wire, err := r.Append((*scratch)[:0], p)
+	wire, err := r.Append(empty(*scratch), p)
 	if *scratch = wire; err != nil {
 		return &Error{xmpp.PolicyViolation, methodRejected, fmt.Errorf("packet %s: %w", p.Method, err)}
 	}

@@ -90,8 +90,11 @@ type fill [marks + 1]struct{ start, end int }
 func (t *filling) fill(dst, skeleton []byte, e escaping) ([]byte, fill, error) {
 	var at fill
 	for {
-		i := bytes.IndexAny(skeleton, "\x01\x02\x03\x04")
-		if i < 0 {
+		i := 0
+		for i < len(skeleton) && (skeleton[i] > marks || skeleton[i] == 0) {
+			i++
+		}
+		if i == len(skeleton) {
 			return append(dst, skeleton...), at, nil
 		}
 		m := skeleton[i]

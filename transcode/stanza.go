@@ -18,6 +18,7 @@ type reader struct {
 	attrs []xmpp.Attr
 	body  []byte // of an action
 	usual []byte // skeleton
+	lang  string // of the packet before, nearly always that of this one
 
 	texts    filling
 	filled   fill
@@ -37,8 +38,11 @@ func (r *reader) read(p *psyc.Packet, book *addressBook, space string, strip boo
 		return nil, err
 	}
 	r.s.Kind, r.s.Type, r.s.ID, r.s.Lang = kind, typ, "", ""
-	if lang := string(r.v.value[fieldLanguage]); plain(lang, maxValue) {
-		r.s.Lang = lang
+	if lang := r.v.value[fieldLanguage]; string(lang) != r.lang {
+		r.lang = string(lang)
+	}
+	if plain(r.lang, maxValue) {
+		r.s.Lang = r.lang
 	}
 	r.s.Attrs, r.s.Space, r.s.Prefix = nil, space, string(r.v.value[fieldPrefix])
 	if space == "" {
@@ -57,9 +61,18 @@ func (r *reader) read(p *psyc.Packet, book *addressBook, space string, strip boo
 		return nil, err
 	}
 	if err := r.s.SetRaw(r.raw); err != nil {
-		return nil, &Error{xmpp.BadRequest, methodInvalidProfile, fmt.Errorf("children of %s: %w", p.Method, err)}
+		return nil, badXML("children of "+p.Method, err)
 	}
 	return &r.s, nil
+}
+
+// badXML is the error about XML that the scanner refuses, because it is none or because it is too much.
+func badXML(what string, err error) *Error {
+	e := &Error{xmpp.BadRequest, methodInvalidProfile, fmt.Errorf("%s: %w", what, err)}
+	if errors.Is(err, xmpp.PolicyViolation) {
+		e.Condition, e.Method = xmpp.PolicyViolation, methodRejected
+	}
+	return e
 }
 
 // addresses reads from and to. From is the context if there is one, otherwise the source, and nothing else: relays and
@@ -239,7 +252,7 @@ func (r *reader) namespace() error {
 	bare := xmpp.Stanza{Kind: s.Kind, Attrs: others, Space: s.Space, Prefix: s.Prefix}
 	again, err := xmpp.Parse(bare.Append(nil))
 	if again == nil {
-		return &Error{xmpp.BadRequest, methodInvalidProfile, fmt.Errorf("%s: %w", varAttributes, err)}
+		return badXML(varAttributes, err)
 	}
 	if !slices.Equal(again.Attrs, others) || again.Prefix != s.Prefix {
 		return contradiction("%s cannot be the attributes of a stanza", varAttributes)

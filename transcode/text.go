@@ -159,8 +159,8 @@ func plain(v string, max int) bool {
 		return false
 	}
 	for i := 0; i < len(v); i++ {
-		// C1 controls are C2 80 to C2 9F in UTF-8.
-		if v[i] < ' ' || v[i] == 0x7F || v[i] == 0xC2 && v[i+1] < 0xA0 {
+		// C1 controls are C2 80 to C2 9F in UTF-8; U+FFFE and U+FFFF, which XML forbids, are EF BF BE and EF BF BF.
+		if v[i] < ' ' || v[i] == 0x7F || v[i] == 0xC2 && v[i+1] < 0xA0 || v[i] == 0xEF && v[i+1] == 0xBF && v[i+2] >= 0xBE {
 			return false
 		}
 	}

@@ -1,6 +1,9 @@
 package transcode
 
 import (
+	"fmt"
+	"slices"
+
 	"github.com/switchyard-im/switchyard/psyc"
 	"github.com/switchyard-im/switchyard/xmpp"
 )
@@ -33,6 +36,7 @@ func (c *Converter) Packet(s *xmpp.Stanza) (*psyc.Packet, error) {
 	if p := c.restore(s, &c.taken); p != nil {
 		if c.Plain {
 			p.Entity = withoutPrivate(p.Entity[:0], p)
+			p.Routing = slices.DeleteFunc(p.Routing, func(v psyc.Var) bool { return v.Name == varTag })
 		}
 		f.nameReply(p)
 		if fits(p, f, &c.out.wire) == nil {
@@ -43,11 +47,14 @@ func (c *Converter) Packet(s *xmpp.Stanza) (*psyc.Packet, error) {
 }
 
 // Stanza returns p as a stanza, which borrows from p. State must have been applied: a packet that changes or asks for it
-// has no stanza.
+// has no stanza. The body must be there whole: a packet of which a [psyc.Decoder] streams it is resource-constraint.
 //
 // Errors are of type *[Error]. A packet whose XML is broken, or that contradicts itself or its routing header, is
 // bad-request and _error_invalid_profile; an address without a JID is jid-malformed and _error_invalid_uniform.
 func (c *Converter) Stanza(p *psyc.Packet) (*xmpp.Stanza, error) {
+	if p.Size > 0 {
+		return nil, &Error{xmpp.ResourceConstraint, methodExhausted, fmt.Errorf("body of %d bytes is not held", p.Size)}
+	}
 	if c.Plain {
 		c.public = *p
 		c.public.Entity = withoutPrivate(nil, p)
