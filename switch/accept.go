@@ -25,15 +25,29 @@ const (
 	firstPSYC09 = '.'
 )
 
+// Accept takes a connection that somebody opened to us: its first byte tells XMPP, PSYC or TLS, and after TLS the first
+// byte tells again. When it returns, the peer has proved a first domain, or speaks PSYC, where proofs come with what
+// is proved. The connection is closed if there is an error.
+func Accept(ctx context.Context, cfg *Config, conn net.Conn) (*Link, error) {
+	bounded, cancel := context.WithTimeout(ctx, cfg.dialTimeout())
+	defer cancel()
+	link := newLink(cfg, conn)
+	if err := link.accept(bounded); err != nil {
+		link.abandon(ctx)
+		return nil, fmt.Errorf("psycswitch: accepting from %v: %w", conn.RemoteAddr(), err)
+	}
+	return link, nil
+}
+
 // accept finds out what the peer speaks.
 func (l *Link) accept(ctx context.Context) error {
 	first, err := l.peek(ctx)
 	if err != nil {
 		return err
 	}
-	secure := first == firstTLS
+	secure, agreed := first == firstTLS, ""
 	if secure {
-		if err := l.serveTLS(ctx); err != nil {
+		if agreed, err = l.serveTLS(ctx); err != nil {
 			return err
 		}
 		if first, err = l.peek(ctx); err != nil {
@@ -41,13 +55,19 @@ func (l *Link) accept(ctx context.Context) error {
 		}
 	}
 	switch {
-	case first == firstXMPP && l.cfg.speaks(XMPP):
+	case first == firstXMPP && l.cfg.speaks(XMPP) && agreed != alpnPSYC:
 		return l.acceptStream(ctx)
-	case (first == firstPSYC10 || first == firstPSYC09) && l.cfg.speaks(PSYC):
+	case (first == firstPSYC10 || first == firstPSYC09) && l.cfg.speaks(PSYC) && agreed != alpnXMPP:
 		if !secure && l.cfg.Insecure&Plaintext == 0 {
 			return fmt.Errorf("psycswitch: PSYC without TLS: %w", xmpp.PolicyViolation)
 		}
+		if !l.cfg.taking() {
+			return errLeaving
+		}
 		return l.acceptCircuit(ctx, takeover{conn: l.conn})
+	}
+	if agreed != "" {
+		return fmt.Errorf("psycswitch: %q is not how %s begins, which TLS agreed on", first, agreed)
 	}
 	return fmt.Errorf("psycswitch: nothing that we speak begins with %q", first)
 }
@@ -101,14 +121,18 @@ func (p *peekedTLS) ConnectionState() tls.ConnectionState { return p.tls.Connect
 
 func (p *peekedTLS) HandshakeContext(ctx context.Context) error { return p.tls.HandshakeContext(ctx) }
 
-// serveTLS makes the handshake of a connection that begins with TLS.
-func (l *Link) serveTLS(ctx context.Context) error {
+// serveTLS makes the handshake of a connection that begins with TLS, and returns the protocol that it agreed on, if any.
+func (l *Link) serveTLS(ctx context.Context) (agreed string, err error) {
 	cfg := xmpp.TLSConfig(l.cfg.tls(), "", "")
-	cfg.NextProtos = []string{alpnPSYC, alpnXMPP}
-	if !l.cfg.speaks(PSYC) {
-		cfg.NextProtos = cfg.NextProtos[1:]
+	if l.cfg.speaks(PSYC) {
+		cfg.NextProtos = append(cfg.NextProtos, alpnPSYC)
 	}
-	return l.handshake(ctx, tls.Server(l.conn, cfg))
+	if l.cfg.speaks(XMPP) {
+		cfg.NextProtos = append(cfg.NextProtos, alpnXMPP)
+	}
+	t := tls.Server(l.conn, cfg)
+	err = l.handshake(ctx, t)
+	return t.ConnectionState().NegotiatedProtocol, err
 }
 
 // startTLS makes the handshake of direct TLS on a connection that we opened.

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"time"
 
@@ -14,12 +15,11 @@ import (
 
 // initiateCircuit makes a circuit of a connection that we opened: directly, or because both sides have agreed to switch.
 func (l *Link) initiateCircuit(ctx context.Context, t takeover) error {
-	cfg := l.circuitConfig(l.local, t)
-	circuit := psyc.Initiate(t.conn, cfg)
+	circuit := psyc.Initiate(t.conn, l.circuitConfig(l.local, t))
+	l.use(circuit)
 	if err := circuit.Handshake(ctx); err != nil {
 		return err
 	}
-	l.use(circuit, l.remote)
 	if t.stream != nil {
 		circuit.Grant(l.local, l.remote) // proved on the stream, before the switch
 		return nil
@@ -34,21 +34,15 @@ func (l *Link) acceptCircuit(ctx context.Context, t takeover) error {
 		local = t.stream.Local()
 	}
 	circuit := psyc.Accept(t.conn, l.circuitConfig(local, t))
-	var proved []string
+	l.use(circuit)
 	if t.stream != nil {
 		for _, p := range t.stream.Proofs() {
 			if err := circuit.AddProof(p.Remote, psyc.Proof{Kind: proofKind(p.By), Until: p.Until}); err != nil {
-				circuit.Close()
 				return fmt.Errorf("psycswitch: carrying the proof of %s over: %w", p.Remote, err)
 			}
-			proved = append(proved, p.Remote)
 		}
 	}
-	if err := circuit.Handshake(ctx); err != nil {
-		return err
-	}
-	l.use(circuit, proved...)
-	return nil
+	return circuit.Handshake(ctx)
 }
 
 func proofKind(by xmpp.Mechanism) psyc.ProofKind {
@@ -61,17 +55,15 @@ func proofKind(by xmpp.Mechanism) psyc.ProofKind {
 	return psyc.ProofDialback
 }
 
-// use makes circuit what the link speaks from now on; peers are the domains at its other end.
-func (l *Link) use(circuit *psyc.Circuit, peers ...string) {
-	l.out.Syntax, l.out.Plain = circuit.Syntax(), !circuit.Profile()
-	l.in.Plain = l.out.Plain
+// use makes circuit what the link speaks from now on.
+func (l *Link) use(circuit *psyc.Circuit) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.stream, l.next, l.circuit = nil, nil, circuit
-	for _, p := range peers {
-		l.peers[p] = true
-	}
 }
+
+// packetOverhead is what a packet may be longer than the stanza that it is.
+const packetOverhead = 64 << 10
 
 func (l *Link) circuitConfig(local string, t takeover) *psyc.Config {
 	cfg := l.cfg.PSYC
@@ -82,8 +74,22 @@ func (l *Link) circuitConfig(local string, t takeover) *psyc.Config {
 	cfg.Syntax = t.syntax
 	cfg.Buffered = t.buffered
 	cfg.Switched, cfg.Profile = t.stream != nil, t.stream != nil
+	// A stanza comes whole, and as long as one on a stream.
+	if cfg.Limits.Packet == 0 {
+		cfg.Limits.Packet = l.cfg.stanzaLimit() + packetOverhead
+	}
+	cfg.Limits.Body = -1
 	cfg.Hosted = l.cfg.hosted
-	cfg.Prove = func(_ context.Context, host string) (psyc.Proof, error) { return l.prove(t, host) }
+	cfg.Prove = func(_ context.Context, host string) (psyc.Proof, error) { return l.prove(t.conn, host) }
+	cfg.Authorize = func(_ context.Context, source, target string) error {
+		l.mu.Lock()
+		granted := l.granted
+		l.mu.Unlock()
+		if granted != nil {
+			granted(route{local: target, remote: source})
+		}
+		return nil
+	}
 	cfg.Logger = l.cfg.Logger
 	return &cfg
 }
@@ -91,22 +97,20 @@ func (l *Link) circuitConfig(local string, t takeover) *psyc.Config {
 // prove looks for a proof that the peer speaks for host: its certificate, or else that we dialled it, which is as good as
 // the name servers are, and so as good as dialback. What was proved before a switch needs no other proof. Nobody
 // can prove a domain of ours to us.
-func (l *Link) prove(t takeover, host string) (psyc.Proof, error) {
+func (l *Link) prove(conn net.Conn, host string) (psyc.Proof, error) {
 	if l.cfg.hosted(host) {
 		return psyc.Proof{}, fmt.Errorf("psycswitch: %s lives here: %w", host, ErrNotProven)
 	}
 	reason := errors.New("no certificate")
-	if secure, ok := t.conn.(interface{ ConnectionState() tls.ConnectionState }); ok {
+	if secure, ok := conn.(interface{ ConnectionState() tls.ConnectionState }); ok {
 		if certs := secure.ConnectionState().PeerCertificates; len(certs) > 0 {
 			if reason = l.cfg.verifyCertificate(certs[0], certs[1:], host); reason == nil {
-				l.mu.Lock()
-				l.peers[host] = true
-				l.mu.Unlock()
+				l.hasProved("", host)
 				return psyc.Proof{Kind: psyc.ProofCertificate, Until: earliest(certs[0].NotAfter, time.Now().Add(24*time.Hour))}, nil
 			}
 		}
 	}
-	if l.dialled && host == l.remote {
+	if l.dialled && host == l.dialledFor() {
 		return psyc.Proof{Kind: psyc.ProofDialled}, nil
 	}
 	return psyc.Proof{}, fmt.Errorf("psycswitch: %s: %w: %w", host, ErrNotProven, reason)

@@ -54,10 +54,14 @@ type Config struct {
 	// Trace is told what happens; nil functions are skipped.
 	Trace *Trace
 
-	// Set by the router that owns the Config: one dialback feature for all its streams, and the way of error replies
-	// that streams make by themselves.
+	// Set by the router that owns the Config: one dialback feature for all its streams, the way of error replies
+	// that streams make by themselves, what peers turned out to speak, who runs what nobody need wait for, and whether peers can prove
+	// nothing any more, because we are about to leave.
 	dialback *xmpp.Feature
 	answer   func(*xmpp.Stanza)
+	spoken   *memory
+	behind   func(func())
+	leaving  func() bool
 }
 
 // Hosts knows the domains that live here. It is asked again and again, so domains may come and go.
@@ -103,7 +107,10 @@ var (
 	ErrClosed      = errors.New("psycswitch: closed")
 )
 
-const defaultReachTimeout = 30 * time.Second
+const (
+	defaultReachTimeout = 30 * time.Second
+	defaultStanzaLimit  = 512 << 10
+)
 
 // Values that a Config leaves open and that must stay the same for the whole life of the process, because
 // keys made on one link are checked on another.
@@ -139,9 +146,27 @@ func (c *Config) dialTimeout() time.Duration {
 	return defaultReachTimeout
 }
 
+// stanzaLimit is the size of the largest stanza, in either direction.
+func (c *Config) stanzaLimit() int { return positive(c.XMPP.Stanza, defaultStanzaLimit) }
+
 func (c *Config) hosted(domain string) bool {
+	if c.Hosts == nil {
+		return false
+	}
 	_, err := c.Hosts.Certificate(domain)
 	return err == nil
+}
+
+// taking reports whether peers may still begin to send.
+func (c *Config) taking() bool { return c.leaving == nil || !c.leaving() }
+
+// outlive runs f, which ends by itself, behind the caller's back where somebody waits for it in the end.
+func (c *Config) outlive(f func()) {
+	if c.behind == nil {
+		f()
+		return
+	}
+	c.behind(f)
 }
 
 func (c *Config) log(ctx context.Context, level slog.Level, msg string, args ...any) {

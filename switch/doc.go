@@ -34,8 +34,8 @@
 // of that name for its own.
 //
 // What was proved before the switch holds after it. The receiving side knows the initiator's domains by dialback or
-// certificate. The initiator knows the domain that it asked for by the certificate that the server showed in TLS, or,
-// where plaintext is admitted, by having dialled it. Another pair of domains is asked for with
+// certificate. The initiator knows the domain that it asked for by the certificate that the server showed in TLS, or else
+// by having dialled it, which is worth as much as dialback is: both trust the name servers. Another pair of domains is asked for with
 // _request_authorization (_uniform_source, _uniform_target); a pair that cannot be proved on this connection gets one of its own.
 //
 // # Delivery

@@ -3,7 +3,6 @@ package psycswitch
 import (
 	"context"
 	"encoding/xml"
-	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -27,8 +26,11 @@ const (
 // be sent on this connection: without an answer the connection is lost.
 const switchTimeout = 10 * time.Second
 
-// ErrNotSwitched is what a peer answered that offered the switch and then refused it. The stream goes on as XMPP.
-var ErrNotSwitched = errors.New("psycswitch: peer refused the switch")
+// A switchError says why a switch that we began has cost the connection.
+type switchError struct{ err error }
+
+func (e *switchError) Error() string { return "psycswitch: the switch failed: " + e.err.Error() }
+func (e *switchError) Unwrap() error { return e.err }
 
 // A takeover is what becomes of a stream that switched.
 type takeover struct {
@@ -51,7 +53,10 @@ func switchFeature(done func(takeover)) xmpp.Feature {
 			if !offersSyntax(offer, syntax10) {
 				return 0, nil
 			}
-			return 0, startSwitch(ctx, s, done)
+			if err := startSwitch(ctx, s, done); err != nil {
+				return 0, &switchError{err}
+			}
+			return 0, nil
 		},
 		Serve: func(ctx context.Context, s *xmpp.Stream, e xmpp.Element) (xmpp.State, error) {
 			return 0, serveSwitch(ctx, s, e, done)
@@ -103,7 +108,12 @@ func startSwitch(ctx context.Context, s *xmpp.Stream, done func(takeover)) error
 }
 
 func serveSwitch(ctx context.Context, s *xmpp.Stream, e xmpp.Element, done func(takeover)) error {
-	if e.Name().Local != "switching" || s.State()&xmpp.Authenticated == 0 || s.Pending() > 0 || !offersSyntax(e, syntax10) {
+	name := e.Name().Local
+	if s.Initiator() || name == "switched" || name == "not-switched" {
+		// To answer an answer would make two servers go on for ever, and it is the initiator who asks.
+		return &xmpp.StreamError{Condition: xmpp.UnsupportedStanzaType, Text: "unexpected <" + name + "/>", Local: true}
+	}
+	if name != "switching" || s.State()&xmpp.Authenticated == 0 || s.Pending() > 0 || !offersSyntax(e, syntax10) {
 		return s.WriteRaw(ctx, []byte("<not-switched xmlns='"+nsPSYC+"'/>"))
 	}
 	received := strconv.FormatUint(s.Received(), 10)

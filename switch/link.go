@@ -14,6 +14,7 @@ import (
 
 	"github.com/switchyard-im/switchyard/psyc"
 	"github.com/switchyard-im/switchyard/transcode"
+	"github.com/switchyard-im/switchyard/uniform"
 	"github.com/switchyard-im/switchyard/xmpp"
 )
 
@@ -24,125 +25,47 @@ import (
 type Link struct {
 	cfg     *Config
 	dialled bool
-	local   string // the pair it was dialled for; "" if accepted
-	remote  string
 	since   time.Time
-	conn    net.Conn
+	conn    net.Conn // what the negotiation began with; a stream or a circuit may have put TLS over it
 
-	turn chan struct{} // held by sending to it; guards out
-	out  transcode.Converter
+	turn    chan struct{} // held by sending to it; guards out and allowed
+	out     transcode.Converter
+	allowed route // that the last stanza went
 
-	in       transcode.Converter // of the goroutine that ranges over Stanzas
-	taken    atomic.Int64
-	given    atomic.Int64
-	dead     atomic.Bool
-	released chan struct{} // closed by the router that has adopted the link, when nothing of it is left
+	in       transcode.Converter // of the goroutine that ranges over Stanzas, like admitted
+	admitted route               // that the last stanza came
 
-	mu      sync.Mutex
-	stream  *xmpp.Stream // nil after the switch
-	circuit *psyc.Circuit
-	next    *takeover       // what the switch left, until the circuit is made
-	peers   map[string]bool // domains that the peer has proved, or that we dialled
-}
+	taken atomic.Int64
+	given atomic.Int64
+	dead  atomic.Bool
 
-// Dial connects local to remote by the best way that both have: PSYC where DNS offers it, a stream that switches to
-// PSYC, or XMPP alone. When it returns, the peer has accepted the pair.
-//
-// The error wraps [ErrUnreachable], [ErrNotHosted] if local does not live here, and everything that was tried: a
-// *[ResolveError] or *[DialError] for each hint.
-func Dial(ctx context.Context, cfg *Config, local, remote string) (*Link, error) {
-	if !cfg.hosted(local) {
-		return nil, fmt.Errorf("psycswitch: dialling from %s: %w", local, ErrNotHosted)
-	}
-	ctx, cancel := context.WithTimeout(ctx, cfg.dialTimeout())
-	defer cancel()
-	var failures []error
-	connector := &Connector{Dialer: cfg.Dialer}
-	for conn, err := range connector.Connections(ctx, cfg.hints(ctx, remote)) {
-		if err != nil {
-			failures = append(failures, err)
-			continue
-		}
-		link, err := cfg.initiate(ctx, conn, local, remote)
-		if err == nil {
-			return link, nil
-		}
-		failures = append(failures, &DialError{Hint: conn.Hint, Err: err})
-	}
-	if err := context.Cause(ctx); err != nil {
-		failures = append(failures, err)
-	}
-	return nil, fmt.Errorf("psycswitch: dialling %s for %s: %w: %w", remote, local, ErrUnreachable, errors.Join(failures...))
-}
+	proved  chan struct{} // closed when the peer has proved a domain; a link that we dialled need not wait for that
+	proving sync.Once
 
-// hints yields the ways to domain that we can go.
-func (c *Config) hints(ctx context.Context, domain string) iter.Seq2[Hint, error] {
-	return func(yield func(Hint, error) bool) {
-		for h, err := range c.resolver().Hints(ctx, domain) {
-			if h.Protocol != 0 && !c.speaks(h.Protocol) {
-				continue
-			}
-			c.Trace.resolved(domain, h, err)
-			if !yield(h, err) {
-				return
-			}
-		}
-	}
-}
+	// Of the router that has adopted the link:
+	released chan struct{}   // closed when the last stanza has been handled
+	busy     atomic.Bool     // a stanza is being handled
+	before   map[route]*Link // who was the one that a route came by; Router.mu guards it
+	arrived  map[route]bool  // routes that stanzas have come by; of the reading goroutine
+	arriving route           // the last one
+	retire   sync.Once       // taking the link out of service
+	seen     int64           // stanzas, when the router last looked
+	seenAt   time.Time       // when that number had changed
 
-// initiate makes a link of a connection that we opened.
-func (c *Config) initiate(ctx context.Context, conn *Connection, local, remote string) (*Link, error) {
-	link := newLink(c, conn.Conn)
-	link.dialled, link.local, link.remote = true, local, remote
-	var err error
-	// PSYC has no STARTTLS, but servers tell TLS by its first byte on any port.
-	if conn.Hint.DirectTLS || conn.Hint.Protocol == PSYC && c.Insecure&Plaintext == 0 {
-		err = link.startTLS(ctx, conn.Hint.Protocol)
-	}
-	if err == nil {
-		switch conn.Hint.Protocol {
-		case PSYC:
-			err = link.initiateCircuit(ctx, takeover{conn: link.conn, syntax: psyc.PSYC10})
-		default:
-			err = link.initiateStream(ctx)
-		}
-	}
-	if err != nil {
-		link.Close()
-		return nil, fmt.Errorf("psycswitch: %s to %s at %v: %w", local, remote, conn.RemoteAddr(), err)
-	}
-	return link, nil
-}
-
-// Accept takes a connection that somebody opened to us: its first byte tells XMPP, PSYC or TLS, and after TLS the first
-// byte tells again. When it returns, the peer has proved a first domain, or speaks PSYC, where proofs come with what
-// is proved. The connection is closed if there is an error.
-func Accept(ctx context.Context, cfg *Config, conn net.Conn) (*Link, error) {
-	ctx, cancel := context.WithTimeout(ctx, cfg.dialTimeout())
-	defer cancel()
-	link := newLink(cfg, conn)
-	if err := link.accept(ctx); err != nil {
-		link.Close()
-		return nil, fmt.Errorf("psycswitch: accepting from %v: %w", conn.RemoteAddr(), err)
-	}
-	return link, nil
-}
-
-func newLink(cfg *Config, conn net.Conn) *Link {
-	return &Link{
-		cfg:      cfg,
-		conn:     conn,
-		since:    time.Now(),
-		turn:     make(chan struct{}, 1),
-		released: make(chan struct{}),
-		peers:    make(map[string]bool),
-	}
+	mu            sync.Mutex
+	local, remote string       // the first pair: that it was dialled for, or that the peer proved; "" while there is none
+	stream        *xmpp.Stream // nil after the switch
+	circuit       *psyc.Circuit
+	next          *takeover   // what the switch left, until the circuit is made
+	granted       func(route) // tells the router that the peer is about to hear that it may send by a route
 }
 
 // Send hands s to the link and returns when s may be reused. The link must carry the pair of domains: the one that it
 // was dialled for, or one that [Link.Authorize] added.
 //
-// An error about s alone, such as one that the peer's limits or its protocol exclude, leaves the link as it is.
+// An error about s alone leaves the link as it is: [xmpp.ImproperAddressing] without addresses, [xmpp.NotAuthorized] for another
+// pair, a *[xmpp.StanzaError] or *[transcode.Error] for what the peer's limits or its protocol exclude. After any other
+// error but that of ctx the link is good for nothing any more.
 func (l *Link) Send(ctx context.Context, s *xmpp.Stanza) error {
 	select {
 	case l.turn <- struct{}{}:
@@ -150,34 +73,65 @@ func (l *Link) Send(ctx context.Context, s *xmpp.Stanza) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	stream, circuit := l.carrier()
 	var err error
-	switch {
+	switch stream, circuit := l.carrier(); {
 	case circuit != nil:
-		var p *psyc.Packet
-		if p, err = l.out.Packet(s); err != nil {
-			break
-		}
-		err = circuit.Send(ctx, p)
-		l.lives(circuit.Err())
+		err = l.sendPacket(ctx, circuit, s)
 	case stream != nil:
 		err = stream.Send(ctx, s)
-		l.lives(stream.Err())
 	default:
 		err = ErrClosed
 	}
 	if err != nil {
+		if ctx.Err() == nil && !aboutStanza(err) {
+			l.dead.Store(true)
+		}
 		return fmt.Errorf("psycswitch: sending from %s to %s: %w", s.From, s.To, err)
 	}
 	l.given.Add(1)
 	return nil
 }
 
-// lives notes that the carrier has ended.
-func (l *Link) lives(err error) {
-	if err != nil {
-		l.dead.Store(true)
+// sendPacket is Send for circuits. It is the turn of its caller.
+func (l *Link) sendPacket(ctx context.Context, circuit *psyc.Circuit, s *xmpp.Stanza) error {
+	if s.From.IsZero() || s.To.IsZero() {
+		return xmpp.ImproperAddressing // without addresses it would speak to the circuit itself
 	}
+	if key := routeOf(s); key != l.allowed {
+		if !circuit.Authorized(key.local, key.remote) {
+			return xmpp.NotAuthorized
+		}
+		l.allowed = key
+	}
+	if limit := l.cfg.stanzaLimit(); len(s.Raw()) > limit {
+		return &xmpp.StanzaError{Condition: xmpp.PolicyViolation, Text: fmt.Sprintf("more than %d bytes", limit)}
+	}
+	if err := circuit.Handshake(ctx); err != nil {
+		return err
+	}
+	l.out.Syntax, l.out.Plain = circuit.Syntax(), !circuit.Profile()
+	p, err := l.out.Packet(s)
+	if err != nil {
+		return err
+	}
+	return circuit.Send(ctx, p)
+}
+
+// aboutStanza reports whether an error of sending is about the stanza, not about the link.
+func aboutStanza(err error) bool {
+	var (
+		stanza  *xmpp.StanzaError
+		convert *transcode.Error
+		stream  *xmpp.StreamError
+	)
+	switch {
+	case errors.As(err, &stream):
+		return false
+	case errors.As(err, &stanza), errors.As(err, &convert):
+		return true
+	}
+	return errors.Is(err, xmpp.ImproperAddressing) || errors.Is(err, xmpp.NotAuthorized) ||
+		errors.Is(err, psyc.ErrNotRepresentable) || errors.Is(err, psyc.ErrTooLarge)
 }
 
 // alive reports whether the link may still take stanzas.
@@ -196,7 +150,7 @@ func (l *Link) carries(key route) bool {
 	case !l.alive():
 		return false
 	case circuit != nil:
-		return circuit.Authorized(key.local, key.remote)
+		return circuit.Authorized(key.local, key.remote) && l.reaches(circuit, key.remote)
 	case stream != nil:
 		return stream.Authorized(key.local, key.remote)
 	}
@@ -205,13 +159,43 @@ func (l *Link) carries(key route) bool {
 
 // mayCarry reports whether it is worth asking the peer to let key go by this link: it is a circuit to that domain.
 func (l *Link) mayCarry(key route) bool {
+	_, circuit := l.carrier()
+	return l.alive() && circuit != nil && l.reaches(circuit, key.remote)
+}
+
+// reaches reports whether remote is at the other end: the peer has proved it, or we dialled it.
+func (l *Link) reaches(circuit *psyc.Circuit, remote string) bool {
+	return l.dialled && remote == l.dialledFor() || circuit.Proven(remote)
+}
+
+// certified reports whether the link is a circuit whose peer has shown a certificate for remote, although it has not spoken for it
+// yet. That proves remote from now on.
+func (l *Link) certified(remote string) bool {
+	_, circuit := l.carrier()
+	if circuit == nil || !l.alive() {
+		return false
+	}
+	secure, ok := circuit.Conn().(interface{ ConnectionState() tls.ConnectionState })
+	if !ok {
+		return false
+	}
+	certs := secure.ConnectionState().PeerCertificates
+	if len(certs) == 0 || certs[0].VerifyHostname(uniform.ASCIIDomain(remote)) != nil { // which costs little
+		return false
+	}
+	proof, err := l.prove(circuit.Conn(), remote)
+	return err == nil && circuit.AddProof(remote, proof) == nil
+}
+
+// dialledFor returns the domain that the link was dialled for.
+func (l *Link) dialledFor() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.alive() && l.circuit != nil && l.peers[key.remote]
+	return l.remote
 }
 
 // Authorize asks the peer to let the link carry one more pair of domains. It refuses a domain of ours that it has no
-// proof of, with an error that wraps [ErrNotProven]; the link goes on.
+// proof of, with an error that wraps [ErrNotProven]; the link goes on. The peer's consent proves nothing about the peer.
 func (l *Link) Authorize(ctx context.Context, local, remote string) error {
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.dialTimeout())
 	defer cancel()
@@ -232,11 +216,11 @@ func (l *Link) Authorize(ctx context.Context, local, remote string) error {
 }
 
 // Stanzas yields what the peer sends from domains that it has proved to domains hosted here. A stanza is good until
-// the next one. The loop ends silently when the peer closes the link in order, and otherwise with an error.
+// the next one. The loop ends silently when the link is closed in order, by either side, and otherwise with an error.
 func (l *Link) Stanzas(ctx context.Context) iter.Seq2[*xmpp.Stanza, error] {
 	return func(yield func(*xmpp.Stanza, error) bool) {
 		stream, circuit := l.carrier()
-		if stream != nil {
+		if circuit == nil && stream != nil {
 			for s, err := range stream.Stanzas(ctx) {
 				if errors.Is(err, xmpp.ErrHijacked) && l.takeover() != nil {
 					break
@@ -281,11 +265,13 @@ func (l *Link) packets(ctx context.Context, circuit *psyc.Circuit, yield func(*x
 			return
 		}
 		if p.Routing.Get("_source") == nil && p.Routing.Get("_context") == nil {
-			continue // a complaint about something of ours, which the circuit has logged
+			l.refused(p)
+			continue
 		}
+		l.in.Plain = !circuit.Profile()
 		s, err := l.in.Stanza(p)
-		if err == nil && (s.From.IsZero() || s.To.IsZero()) {
-			err = &transcode.Error{Condition: xmpp.ImproperAddressing, Method: "_error_invalid_uniform", Err: errors.New("no source or no target")}
+		if err == nil {
+			err = l.admit(circuit, s)
 		}
 		if err != nil {
 			l.refuse(ctx, circuit, p, err)
@@ -294,6 +280,33 @@ func (l *Link) packets(ctx context.Context, circuit *psyc.Circuit, yield func(*x
 		l.taken.Add(1)
 		if !yield(s, nil) {
 			return
+		}
+	}
+}
+
+// admit checks the addresses of a stanza once more: the circuit has checked those of the packet.
+func (l *Link) admit(circuit *psyc.Circuit, s *xmpp.Stanza) error {
+	if s.From.IsZero() || s.To.IsZero() {
+		return &transcode.Error{Condition: xmpp.ImproperAddressing, Method: "_error_invalid_uniform", Err: errors.New("no source or no target")}
+	}
+	key := route{local: s.To.Domain(), remote: s.From.Domain()}
+	if key == l.admitted {
+		return nil
+	}
+	if !circuit.Proven(key.remote) || !l.cfg.hosted(key.local) {
+		return &transcode.Error{Condition: xmpp.NotAuthorized, Method: "_error_rejected_relay_incoming", Err: fmt.Errorf("%s to %s: %w", key.remote, key.local, ErrNotProven)}
+	}
+	l.admitted = key
+	return nil
+}
+
+// refused takes notice of a complaint about something of ours, which the circuit has logged. If the peer does not take from us what
+// it agreed to take, because a proof has ended or a domain has moved, then nothing more may go by this link: the
+// next one is agreed anew, or our senders hear that there is none.
+func (l *Link) refused(p *psyc.Packet) {
+	for _, family := range []string{"_error_rejected_relay", "_error_invalid_host", "_failure_unsupported_relay"} {
+		if psyc.Inherits(p.Method, family) {
+			l.dead.Store(true)
 		}
 	}
 }
@@ -329,14 +342,33 @@ func (l *Link) sends() bool {
 	return circuit != nil || l.dialled
 }
 
+// incoming returns the routes by which the peer of a stream may send.
+func (l *Link) incoming() (routes []route) {
+	if stream, _ := l.carrier(); stream != nil {
+		for _, p := range stream.Proofs() {
+			routes = append(routes, route{p.Local, p.Remote})
+		}
+	}
+	return routes
+}
+
+// quiet returns how long the link has carried nothing, as far as the router has looked.
+func (l *Link) quiet(now time.Time) time.Duration {
+	if n := l.taken.Load() + l.given.Load(); l.seenAt.IsZero() || n != l.seen {
+		l.seen, l.seenAt = n, now
+	}
+	return now.Sub(l.seenAt)
+}
+
 // unsent returns, after Close, what Send took and the connection did not.
 func (l *Link) unsent() []*xmpp.Stanza {
 	stream, circuit := l.carrier()
 	switch {
 	case circuit != nil:
 		var back []*xmpp.Stanza
+		in := transcode.Converter{Plain: !circuit.Profile()}
 		for _, p := range circuit.Unsent() {
-			if s, err := l.in.Stanza(p); err == nil {
+			if s, err := in.Stanza(p); err == nil && !s.From.IsZero() && !s.To.IsZero() {
 				back = append(back, s.Clone())
 			}
 		}
@@ -347,10 +379,11 @@ func (l *Link) unsent() []*xmpp.Stanza {
 	return nil
 }
 
-// Close writes what is queued, closes the link in order, and then the connection.
+// Close writes what is queued, closes the link in order, and then the connection. A loop over Stanzas that runs meanwhile
+// still gets what the peer has sent.
 func (l *Link) Close() error {
-	stream, circuit := l.carrier()
 	l.dead.Store(true)
+	stream, circuit := l.carrier()
 	switch {
 	case circuit != nil:
 		return circuit.Close()
@@ -358,62 +391,15 @@ func (l *Link) Close() error {
 		if err := stream.Close(); !errors.Is(err, xmpp.ErrHijacked) {
 			return err
 		}
+		if _, circuit = l.carrier(); circuit != nil {
+			return circuit.Close()
+		}
 	}
 	return l.conn.Close()
 }
 
-// LinkInfo describes a link at one moment.
-type LinkInfo struct {
-	Protocol   Protocol
-	Dialled    bool     // we opened the connection
-	Local      string   // the pair that it was opened for, as far as known
-	Remote     string   //
-	Addr       net.Addr // of the other end
-	TLS        *tls.ConnectionState
-	StanzasIn  int64
-	StanzasOut int64
-	Since      time.Time
-}
-
-// Info returns a snapshot.
-func (l *Link) Info() LinkInfo {
-	stream, circuit := l.carrier()
-	info := LinkInfo{
-		Protocol:   XMPP,
-		Dialled:    l.dialled,
-		Local:      l.local,
-		Remote:     l.remote,
-		Addr:       l.conn.RemoteAddr(),
-		StanzasIn:  l.taken.Load(),
-		StanzasOut: l.given.Load(),
-		Since:      l.since,
-	}
-	var conn net.Conn = l.conn
-	switch {
-	case circuit != nil:
-		info.Protocol = PSYC
-		conn = circuit.Conn()
-	case stream != nil:
-		if !l.dialled {
-			info.Local, info.Remote = stream.Local(), stream.Remote()
-		}
-		if cs, ok := stream.ConnectionState(); ok {
-			info.TLS = &cs
-		}
-	}
-	if t, ok := conn.(interface{ ConnectionState() tls.ConnectionState }); ok {
-		cs := t.ConnectionState()
-		info.TLS = &cs
-	}
-	return info
-}
-
-// attrs describes the link in a log line.
-func (l *Link) attrs() []any {
-	info := l.Info()
-	secure := "none"
-	if info.TLS != nil {
-		secure = tls.VersionName(info.TLS.Version) + " " + tls.CipherSuiteName(info.TLS.CipherSuite)
-	}
-	return []any{"protocol", info.Protocol.String(), "local", info.Local, "remote", info.Remote, "addr", info.Addr.String(), "dialled", info.Dialled, "tls", secure}
+// abandon closes a link that did not come about: in order, so that the peer hears why, unless ctx has ended.
+func (l *Link) abandon(ctx context.Context) {
+	defer context.AfterFunc(ctx, func() { l.conn.Close() })()
+	l.Close()
 }

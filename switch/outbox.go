@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"sync"
+	"slices"
 	"time"
 
 	"github.com/switchyard-im/switchyard/xmpp"
@@ -15,88 +15,132 @@ type route struct{ local, remote string }
 
 func (k route) String() string { return k.local + " to " + k.remote }
 
-// An outbox keeps, in order, what goes one route until a link takes it. At most one goroutine drains it at a time; it
-// lives only while there is something to send. mu guards everything below it.
+func routeOf(s *xmpp.Stanza) route { return route{s.From.Domain(), s.To.Domain()} }
+
+// An outbox keeps, in order, what goes one route until a link has taken it. At most one goroutine drains it at a time; it
+// and the outbox live only while there is something to send. Router.mu guards all of it.
+//
+// The first stanza stays in the outbox while a link is given it: what an earlier link took and gives back meanwhile goes in
+// front of it.
 type outbox struct {
 	route
-
-	mu       sync.Mutex
 	items    []*xmpp.Stanza
 	draining bool
-	link     *Link
-	broken   int       // links in a row that failed before they took anything
-	failed   error     // why the last attempt to reach the domain failed
-	retry    time.Time // no new attempt before
-	backoff  time.Duration
-	changed  chan struct{} // closed and replaced when items leave
+	room     chan struct{} // closed when items leave; nil while nobody waits for that
+}
+
+// QueueLimits bounds the stanzas that wait for a link; zero fields have the documented defaults. Errors that the router makes
+// because a handler refused something may take as much again.
+type QueueLimits struct {
+	Stanzas int   // for one pair of domains; 10,000
+	Bytes   int64 // in all; 64 MiB
 }
 
 const (
 	defaultQueueStanzas = 10_000
 	defaultQueueBytes   = 64 << 20
 
-	firstBackoff = time.Second
-	lastBackoff  = time.Minute
+	// stanzaOverhead is what a queued stanza costs in memory beside its texts.
+	stanzaOverhead = 512
 
-	// maxBroken is how many links in a row may come up and take nothing before the domain counts as not reached.
-	maxBroken = 3
-
-	// stanzaOverhead is what a queued stanza costs in memory beside its children.
-	stanzaOverhead = 256
+	// stall is how long Send waits for a link that takes nothing. Two servers whose handlers wait for each other would
+	// wait for ever.
+	stall = 10 * time.Second
 )
 
-func (q QueueLimits) stanzas() int {
-	if q.Stanzas > 0 {
-		return q.Stanzas
+// withDefaults fills in what is not set.
+func (q QueueLimits) withDefaults() QueueLimits {
+	if q.Stanzas <= 0 {
+		q.Stanzas = defaultQueueStanzas
 	}
-	return defaultQueueStanzas
-}
-
-func (q QueueLimits) bytes() int64 {
-	if q.Bytes > 0 {
-		return q.Bytes
+	if q.Bytes <= 0 {
+		q.Bytes = defaultQueueBytes
 	}
-	return defaultQueueBytes
+	return q
 }
 
 // cost is what s counts for in QueueLimits.Bytes.
-func cost(s *xmpp.Stanza) int64 { return int64(len(s.Raw())) + stanzaOverhead }
+func cost(s *xmpp.Stanza) int64 {
+	n := len(s.Raw()) + len(s.From.String()) + len(s.To.String()) + len(s.ID) + stanzaOverhead
+	for _, a := range s.Attrs {
+		n += len(a.Name) + len(a.Value)
+	}
+	return int64(n)
+}
+
+// A patience says what happens to a stanza for whose outbox there is no room.
+type patience uint8
+
+const (
+	refuse patience = iota // it is not taken
+	wait                   // its sender waits while a link takes what is in front
+	insist                 // there is more room for it, and its sender waits for a link too: it tells of something that is lost
+	force                  // it is taken: it replaces one that has just left another outbox
+)
 
 // enqueue puts s, which is the router's from now on, into the outbox of its route.
-func (r *Router) enqueue(ctx context.Context, key route, s *xmpp.Stanza) error {
+func (r *Router) enqueue(ctx context.Context, s *xmpp.Stanza, p patience) error {
 	for {
-		full, err := r.tryEnqueue(key, s)
-		if full == nil {
+		room, stuck, err := r.tryEnqueue(s, p)
+		if room == nil {
 			return err
 		}
+		patience := time.NewTimer(stuck)
 		select {
-		case <-full:
+		case <-room:
+			patience.Stop()
+		case <-patience.C:
+			return err
 		case <-ctx.Done():
-			return fmt.Errorf("psycswitch: %v: %w: %w", key, ErrQueueFull, context.Cause(ctx))
+			patience.Stop()
+			return fmt.Errorf("%w: %w", err, context.Cause(ctx))
 		}
 	}
 }
 
-// tryEnqueue returns a channel to wait on where the outbox is full but its link is moving.
-func (r *Router) tryEnqueue(key route, s *xmpp.Stanza) (full <-chan struct{}, err error) {
+// tryEnqueue takes s and returns nil, or says why s is refused. Where p allows that there is a channel to wait on as well, and how long.
+func (r *Router) tryEnqueue(s *xmpp.Stanza, p patience) (room <-chan struct{}, stuck time.Duration, err error) {
+	key, size, limit := routeOf(s), cost(s), r.Queue.withDefaults()
+	if p == insist {
+		limit.Stanzas, limit.Bytes = 2*limit.Stanzas, 2*limit.Bytes
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.state == closed {
-		return nil, fmt.Errorf("psycswitch: %v: %w", key, ErrClosed)
+		return nil, 0, fmt.Errorf("psycswitch: %v: %w", key, ErrClosed)
 	}
-	o := r.outbox(key)
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if len(o.items) >= r.Queue.stanzas() || r.queued+cost(s) > r.Queue.bytes() {
-		if o.link != nil && len(o.items) > 0 {
-			return o.changed, nil
-		}
-		return nil, fmt.Errorf("psycswitch: %v: %d stanzas wait: %w", key, len(o.items), ErrQueueFull)
+	o, waiting := r.outboxes[key], 0
+	if o != nil {
+		waiting = len(o.items)
 	}
-	o.items = append(o.items, s)
-	r.queued += cost(s)
-	r.wake(o)
-	return nil, nil
+	if p == force || waiting < limit.Stanzas && r.queued+size <= limit.Bytes {
+		o = r.outbox(key)
+		o.items = append(o.items, s)
+		r.queued += size
+		r.wake(o)
+		return nil, 0, nil
+	}
+	err = fmt.Errorf("psycswitch: %v: %d stanzas wait: %w", key, waiting, ErrQueueFull)
+	stuck = stall
+	switch flows := r.flows(key); {
+	case waiting == 0 || p == refuse || p == wait && !flows:
+		return nil, 0, err // nothing here will make room, or not soon
+	case !flows:
+		stuck += r.dialTimeout() // by then there is a link, or the domain is given up
+	}
+	if o.room == nil {
+		o.room = make(chan struct{})
+	}
+	return o.room, stuck, err
+}
+
+// flows reports whether a link takes what goes by key, or did a moment ago, or this very process does; r.mu is held.
+func (r *Router) flows(key route) bool {
+	if r.links.byRoute[key] != nil || r.state != idle && r.hosted(key.remote) {
+		return true
+	}
+	t, _ := r.links.trouble.Get(key)
+	return time.Now().Before(t.hope)
 }
 
 // outbox returns the outbox of a route; r.mu is held.
@@ -106,13 +150,13 @@ func (r *Router) outbox(key route) *outbox {
 	}
 	o := r.outboxes[key]
 	if o == nil {
-		o = &outbox{route: key, changed: make(chan struct{})}
+		o = &outbox{route: key}
 		r.outboxes[key] = o
 	}
 	return o
 }
 
-// wake starts draining o unless that is under way, or Serve has yet to begin; r.mu and o.mu are held.
+// wake starts draining o unless that is under way, or Serve has yet to begin; r.mu is held.
 func (r *Router) wake(o *outbox) {
 	if !o.draining && r.state != idle {
 		o.draining = true
@@ -120,196 +164,138 @@ func (r *Router) wake(o *outbox) {
 	}
 }
 
+// head returns the first stanza of o, which stays there, or ends the draining and forgets the outbox.
+func (r *Router) head(o *outbox) (*xmpp.Stanza, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(o.items) == 0 {
+		o.draining = false
+		delete(r.outboxes, o.route)
+		return nil, false
+	}
+	return o.items[0], true
+}
+
+// remove takes s, which has been first, out of o.
+func (r *Router) remove(o *outbox, s *xmpp.Stanza) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if o.items[0] == s {
+		o.items[0] = nil
+		o.items = o.items[1:]
+	} else {
+		at := slices.Index(o.items, s)
+		o.items = slices.Delete(o.items, at, at+1)
+	}
+	r.left(o, cost(s))
+}
+
+// empty takes everything out of o.
+func (r *Router) empty(o *outbox) []*xmpp.Stanza {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	items := o.items
+	o.items = nil
+	var size int64
+	for _, s := range items {
+		size += cost(s)
+	}
+	r.left(o, size)
+	return items
+}
+
+// left notes that size bytes have left o; r.mu is held.
+func (r *Router) left(o *outbox, size int64) {
+	r.queued -= size
+	if o.room != nil {
+		close(o.room)
+		o.room = nil
+	}
+}
+
 // requeue puts what a link took and did not write at the head of its outboxes, for the next link. A router that has
 // closed has no next link, and bounces.
 func (r *Router) requeue(ctx context.Context, unsent []*xmpp.Stanza) {
+	if len(unsent) == 0 {
+		return
+	}
 	byRoute := make(map[route][]*xmpp.Stanza)
 	for _, s := range unsent {
-		key := route{s.From.Domain(), s.To.Domain()}
-		byRoute[key] = append(byRoute[key], s)
+		byRoute[routeOf(s)] = append(byRoute[routeOf(s)], s)
 	}
 	r.mu.Lock()
-	if r.state == closed {
-		r.mu.Unlock()
+	over := r.state == closed
+	if !over {
+		for key, stanzas := range byRoute {
+			o := r.outbox(key)
+			o.items = append(stanzas, o.items...)
+			for _, s := range stanzas {
+				r.queued += cost(s)
+			}
+			r.wake(o)
+		}
+	}
+	r.mu.Unlock()
+	if over {
 		for _, s := range unsent {
 			r.bounce(ctx, s, ErrClosed)
 		}
-		return
-	}
-	defer r.mu.Unlock()
-	for key, stanzas := range byRoute {
-		o := r.outbox(key)
-		o.mu.Lock()
-		o.items = append(stanzas, o.items...)
-		for _, s := range stanzas {
-			r.queued += cost(s)
-		}
-		o.link = nil
-		r.wake(o)
-		o.mu.Unlock()
 	}
 }
 
 // drain sends what is in o until nothing waits.
 func (r *Router) drain(ctx context.Context, o *outbox) {
 	for {
-		s, ok := r.next(o)
+		s, ok := r.head(o)
 		if !ok {
 			return
 		}
 		if r.hosted(o.remote) {
-			r.deliver(ctx, s)
+			r.remove(o, s)
+			r.deliver(ctx, s, draining{r}, force)
 			continue
 		}
-		link, err := r.linkFor(ctx, o)
+		link, err := r.linkFor(ctx, o.route)
 		if err != nil {
-			r.giveUp(ctx, o, s, err)
+			r.giveUp(ctx, o, err)
 			continue
 		}
-		if err := link.Send(ctx, s); err != nil {
-			if link.alive() && ctx.Err() == nil {
-				// This stanza cannot go by this link; what follows can.
-				r.bounce(ctx, s, err)
-				continue
-			}
-			<-link.released // so that what it had taken comes before s
-			if o.broke() > maxBroken {
-				r.giveUp(ctx, o, s, err)
-				continue
-			}
-			r.requeue(ctx, []*xmpp.Stanza{s})
+		if link == nil {
 			continue
 		}
-		o.moved()
-	}
-}
-
-// broke counts a link that failed, and moved forgets them because one has taken a stanza.
-func (o *outbox) broke() int {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.broken++
-	return o.broken
-}
-
-func (o *outbox) moved() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.broken = 0
-}
-
-// next takes the first stanza out of o, or ends the draining and forgets an outbox of which nothing is left.
-func (r *Router) next(o *outbox) (*xmpp.Stanza, bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if len(o.items) == 0 {
-		o.draining = false
-		if o.failed == nil {
-			delete(r.outboxes, o.route)
-		}
-		return nil, false
-	}
-	s := o.items[0]
-	o.items[0] = nil
-	o.items = o.items[1:]
-	r.shrunk(o, cost(s))
-	return s, true
-}
-
-// shrunk lets size bytes of o go; r.mu and o.mu are held.
-func (r *Router) shrunk(o *outbox, size int64) {
-	r.queued -= size
-	close(o.changed)
-	o.changed = make(chan struct{})
-}
-
-// linkFor returns the link that o uses, one that is up and may carry the route, or a new one.
-func (r *Router) linkFor(ctx context.Context, o *outbox) (*Link, error) {
-	o.mu.Lock()
-	link, failed, retry := o.link, o.failed, o.retry
-	o.mu.Unlock()
-	if link != nil && link.alive() {
-		return link, nil
-	}
-	if link = r.find(ctx, o.route); link == nil {
-		if failed != nil && time.Now().Before(retry) {
-			return nil, failed
-		}
-		var err error
-		if link, err = r.dial(ctx, o.route); err != nil {
-			return nil, err
+		err = link.Send(ctx, s)
+		switch {
+		case err == nil:
+			r.remove(o, s)
+		case link.alive() && ctx.Err() == nil:
+			// This stanza cannot go by this link; what follows can.
+			r.remove(o, s)
+			r.bounce(ctx, s, err)
+		default:
+			r.retire(ctx, link)
 		}
 	}
-	o.mu.Lock()
-	o.link, o.failed, o.backoff = link, nil, 0
-	o.mu.Unlock()
-	return link, nil
 }
 
-// find returns a link that carries key already, or that the peer lets carry it.
-func (r *Router) find(ctx context.Context, key route) *Link {
-	r.mu.Lock()
-	var may []*Link
-	for l := range r.links {
-		if l.carries(key) {
-			r.mu.Unlock()
-			return l
-		}
-		if l.mayCarry(key) {
-			may = append(may, l)
-		}
-	}
-	r.mu.Unlock()
-	for _, l := range may {
-		if l.Authorize(ctx, key.local, key.remote) == nil {
-			return l
-		}
-	}
-	return nil
-}
-
-// dial opens a link for key and has it read.
-func (r *Router) dial(ctx context.Context, key route) (*Link, error) {
-	link, err := Dial(ctx, &r.Config, key.local, key.remote)
-	if err != nil {
-		return nil, err
-	}
-	r.intake.Go(func() { r.adopt(ctx, link) })
-	return link, nil
-}
-
-// giveUp bounces s and all that waits in o, and puts the next attempt off.
-func (r *Router) giveUp(ctx context.Context, o *outbox, s *xmpp.Stanza, err error) {
-	r.mu.Lock()
-	o.mu.Lock()
-	waiting := append([]*xmpp.Stanza{s}, o.items...)
-	var size int64
-	for _, s := range o.items {
-		size += cost(s)
-	}
-	o.items = nil
-	if o.failed == nil || !time.Now().Before(o.retry) {
-		o.backoff = min(max(2*o.backoff, firstBackoff), lastBackoff)
-		o.failed, o.retry = err, time.Now().Add(o.backoff)
-	}
-	r.shrunk(o, size)
-	o.mu.Unlock()
-	r.mu.Unlock()
+// giveUp bounces all that waits in o.
+func (r *Router) giveUp(ctx context.Context, o *outbox, err error) {
+	waiting := r.empty(o)
 	r.log(ctx, slog.LevelWarn, "domain not reached", "local", o.local, "remote", o.remote, "stanzas", len(waiting), "error", err)
 	for _, s := range waiting {
 		r.bounce(ctx, s, err)
 	}
 }
 
-// bounce tells the sender of s, who is one of ours, that s did not arrive.
+// bounce tells the sender of s, who is one of ours, that s did not arrive. It is called where stanzas are drained.
 func (r *Router) bounce(ctx context.Context, s *xmpp.Stanza, err error) {
 	r.Trace.bounced(s, err)
-	if !answerable(s) {
-		return
-	}
-	if reply := s.ErrorReply(condition(err)); reply != nil {
-		r.deliver(ctx, reply)
+	if reply := bounced(s, err); reply != nil {
+		r.deliver(ctx, reply, draining{r}, force)
 	}
 }
+
+// draining is the Sender of a handler that is called where an outbox is drained. It never waits for room: that might be room
+// in the very outbox.
+type draining struct{ r *Router }
+
+func (d draining) Send(ctx context.Context, s *xmpp.Stanza) error { return d.r.send(ctx, s, refuse) }

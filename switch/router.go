@@ -17,36 +17,40 @@ import (
 // A Router federates any number of domains: it keeps links to other servers, dials where there is none, keeps the
 // order of stanzas between two domains, and tells senders what could not be delivered. Set its fields before Serve.
 //
-// A router is made of outboxes, one for each (hosted domain, foreign domain), and links. The router owns both: mu
-// guards the maps and the state, every outbox guards itself, and a link is read by one goroutine of its own.
+// A router is made of outboxes, one for each (hosted domain, foreign domain), and links, which carry any number of them. mu guards
+// both; an outbox is drained and a link read by one goroutine each, which call the handler without holding mu.
 type Router struct {
 	Config
 
 	// Handler gets what arrives; nil refuses everything, for routers that only send.
 	Handler Handler
 
-	// Grace is how long what is queued may take when Serve ends; 10 s.
+	// Grace is how long the end of Serve may take until links are no longer closed in order; 10 s.
 	Grace time.Duration
+
+	// Idle is how long a link may carry nothing before it is closed; 15 min, negative: for ever. XMPP streams that
+	// others dialled are theirs to close.
+	Idle time.Duration
 
 	// Queue bounds what waits for a link.
 	Queue QueueLimits
 
+	// Intake bounds what others may open.
+	Intake IntakeLimits
+
 	mu        sync.Mutex
 	state     routerState
 	run       context.Context // life of links and outboxes
-	outboxes  map[route]*outbox
-	links     map[*Link]bool
+	turnAway  context.CancelFunc
 	listeners []net.Listener
+	outboxes  map[route]*outbox
 	queued    int64 // bytes in all outboxes
+	links     linkTable
 
-	intake tally // loops that call the handler with what peers send
-	work   tally // outboxes being drained
-}
-
-// QueueLimits bounds the stanzas that wait for a link; zero fields have the documented defaults.
-type QueueLimits struct {
-	Stanzas int   // for one pair of domains; 10,000
-	Bytes   int64 // in all; 64 MiB
+	door    door
+	shaking tally // connections accepted, until they are links
+	reading tally // links being read, and other goroutines of theirs
+	work    tally // outboxes being drained
 }
 
 type routerState uint8
@@ -55,9 +59,10 @@ const (
 	idle      routerState = iota // before Serve
 	serving                      // taking and sending
 	quiescing                    // taking nothing new from peers, sending what handlers still produce
-	closing                      // sending what is queued
-	closed
+	closed                       // taking nothing at all
 )
+
+const defaultGrace = 10 * time.Second
 
 // A Sender sends; *[Router] and *[Link] are Senders.
 type Sender interface {
@@ -65,10 +70,14 @@ type Sender interface {
 }
 
 // A Handler gets what arrives for the hosted domains: one call at a time and in order for what comes by one link,
-// and so for the errors about stanzas from one of our domains to one foreign domain.
+// and so for the errors about stanzas from one of our domains to one foreign domain. Different links have it called at the same time.
 //
 // s is the handler's to change until it returns. The error that it returns goes back to the sender of s where the
-// protocol allows an answer; a [xmpp.Condition] or *[xmpp.StanzaError] says which.
+// protocol allows an answer; a [xmpp.Condition] or *[xmpp.StanzaError] says which. out is the router; what is sent by it in answer to
+// an error about something that could not be delivered is refused with [ErrQueueFull] rather than wait.
+//
+// A handler that does not return keeps its link from being read, so that the peer has to wait, and Serve from returning:
+// when ctx ends it has to give up.
 type Handler interface {
 	HandleStanza(ctx context.Context, out Sender, s *xmpp.Stanza) error
 }
@@ -81,22 +90,28 @@ func (f HandlerFunc) HandleStanza(ctx context.Context, out Sender, s *xmpp.Stanz
 	return f(ctx, out, s)
 }
 
-// Serve runs the router: it accepts links on the listeners, if any, and dials where Send asks for it.
+// Serve runs the router: it accepts links on the listeners, if any, and dials where Send asks for it. It is called once.
 //
-// When ctx ends it takes nothing new (see [Router.Quiesce]), sends what is queued within Grace, closes all links in
-// order and returns nil. A listener that fails ends it in the same way, with that error. Every goroutine of the
-// router lives inside Serve.
+// When ctx ends it takes nothing new (see [Router.Quiesce]), sends what is queued, closes all links in order, bounces what is left, and
+// returns nil. Within Grace that is done in peace; what takes longer is cut off. A listener that fails ends it in the same way,
+// with that error. Every goroutine of the router lives inside Serve.
 func (r *Router) Serve(ctx context.Context, listeners ...net.Listener) error {
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	if err := r.start(run, listeners); err != nil {
+	taking, turnAway := context.WithCancel(run)
+	defer turnAway()
+	if err := r.start(run, taking, turnAway, listeners); err != nil {
 		return err
 	}
 	failed := make(chan error, len(listeners))
-	var accepting sync.WaitGroup
 	for _, ln := range listeners {
-		accepting.Go(func() { failed <- r.accept(run, ln) })
+		r.reading.Go(func() {
+			if err := r.accept(run, taking, ln); err != nil {
+				failed <- err
+			}
+		})
 	}
+	r.reading.Go(func() { r.tend(run) })
 	var err error
 	select {
 	case <-ctx.Done():
@@ -108,19 +123,27 @@ func (r *Router) Serve(ctx context.Context, listeners ...net.Listener) error {
 	}
 	bounded, cancel := context.WithTimeout(run, grace)
 	defer cancel()
-	r.Quiesce(bounded)
-	accepting.Wait()
-	r.work.Wait(bounded)
+	half(bounded, r.Quiesce)
+	half(bounded, r.work.Wait)
 	r.close(bounded)
 	stop()
-	r.intake.Wait(context.Background())
-	r.work.Wait(context.Background())
+	for _, t := range []*tally{&r.shaking, &r.work, &r.reading} {
+		t.Wait(context.Background())
+	}
 	return err
 }
 
-const defaultGrace = 10 * time.Second
+// half calls f with half of the time that ctx has left.
+func half(ctx context.Context, f func(context.Context)) {
+	if end, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(end)/2)
+		defer cancel()
+	}
+	f(ctx)
+}
 
-func (r *Router) start(run context.Context, listeners []net.Listener) error {
+func (r *Router) start(run, taking context.Context, turnAway context.CancelFunc, listeners []net.Listener) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.state != idle {
@@ -130,182 +153,93 @@ func (r *Router) start(run context.Context, listeners []net.Listener) error {
 		return errors.New("psycswitch: Router without Hosts")
 	}
 	r.state = serving
-	r.run = run
-	r.listeners = listeners
-	r.links = make(map[*Link]bool)
+	r.run, r.turnAway, r.listeners = run, turnAway, listeners
+	r.links.all = make(map[*Link]bool)
+	r.links.byRoute = make(map[route]*Link)
+	r.links.arrivals = make(map[route]*Link)
 	if r.PSYC.Instance == ([16]byte{}) {
 		rand.Read(r.PSYC.Instance[:]) // two routers of one process are not one another
 	}
 	feature := r.newDialback(r.Secret == nil)
 	r.dialback = &feature
-	r.answer = func(reply *xmpp.Stanza) { r.Send(run, reply) }
+	r.spoken = new(memory)
+	r.behind = r.reading.Go
+	r.leaving = func() bool { return taking.Err() != nil }
+	r.answer = func(reply *xmpp.Stanza) { r.reply(run, reply, insist) }
 	for _, o := range r.outboxes {
-		o.mu.Lock()
 		r.wake(o)
-		o.mu.Unlock()
 	}
 	return nil
 }
 
-// Quiesce stops the intake: it closes the listeners, asks the peers to finish, takes what they have already sent,
+// Quiesce stops the intake: it asks the peers to finish, takes what they have already sent,
 // and returns when the handler has been called for the last time with something that a peer sent, or when ctx ends.
-// Send goes on. Serve does this by itself; a program that joins two routers calls it on both before it ends either,
+// Send goes on, and for its sake the listeners stay open: other servers may want to verify that we are who we say. Serve does this by itself; a program that joins two routers calls it on both before it ends either,
 // so that what one has taken still finds the other open.
 func (r *Router) Quiesce(ctx context.Context) {
 	r.mu.Lock()
-	if r.state == serving {
+	switch r.state {
+	case idle:
+		r.mu.Unlock()
+		return
+	case serving:
 		r.state = quiescing
-		for _, ln := range r.listeners {
-			ln.Close()
-		}
+		r.turnAway()
 	}
 	r.mu.Unlock()
+	r.shaking.Wait(ctx)
 	// First what only comes in, so that circuits, which go both ways, can still take what that leads to.
 	r.end(ctx, func(l *Link) bool { return l.receives() && !l.sends() })
-	r.work.Wait(ctx)
-	r.end(ctx, (*Link).receives)
-}
-
-// end closes links in order and waits until all that came by them has been handled, or until ctx ends.
-func (r *Router) end(ctx context.Context, which func(*Link) bool) {
-	var ending []*Link
-	for _, l := range r.snapshot() {
-		if which(l) {
-			ending = append(ending, l)
-			go l.Close()
-		}
+	for ended := 1; ended > 0 && ctx.Err() == nil; {
+		// A domain that cannot be reached must not take the time that the others need.
+		half(ctx, r.work.Wait)
+		ended = r.end(ctx, (*Link).receives)
 	}
-	for _, l := range ending {
-		select {
-		case <-l.released:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-func (r *Router) snapshot() []*Link {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	links := make([]*Link, 0, len(r.links))
-	for l := range r.links {
-		links = append(links, l)
-	}
-	return links
-}
-
-// accept takes connections from ln until it is closed.
-func (r *Router) accept(ctx context.Context, ln net.Listener) error {
-	for {
-		conn, err := ln.Accept()
-		if err != nil {
-			if errors.Is(err, net.ErrClosed) {
-				return nil
-			}
-			var temporary interface{ Temporary() bool }
-			if errors.As(err, &temporary) && temporary.Temporary() {
-				r.log(ctx, slog.LevelWarn, "accept failed", "listener", ln.Addr(), "error", err)
-				if !pause(ctx, 100*time.Millisecond) {
-					return nil
-				}
-				continue
-			}
-			return fmt.Errorf("psycswitch: accepting on %v: %w", ln.Addr(), err)
-		}
-		r.intake.Go(func() {
-			link, err := Accept(ctx, &r.Config, conn)
-			if err != nil {
-				r.log(ctx, slog.LevelInfo, "link refused", "addr", conn.RemoteAddr(), "error", err)
-				return
-			}
-			r.adopt(ctx, link)
-		})
-	}
-}
-
-// pause waits for d and reports whether it was not cut short.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-// adopt makes link one of the router's and reads it until it ends.
-func (r *Router) adopt(ctx context.Context, link *Link) {
-	defer close(link.released)
-	r.mu.Lock()
-	state := r.state
-	if state < closed {
-		r.links[link] = true
-	}
-	r.mu.Unlock()
-	if state == closed || state == quiescing && !link.dialled {
-		r.mu.Lock()
-		delete(r.links, link)
-		r.mu.Unlock()
-		link.Close()
-		return
-	}
-	r.Trace.linkUp(link.Info())
-	r.log(ctx, slog.LevelInfo, "link up", link.attrs()...)
-	var last error
-	for s, err := range link.Stanzas(ctx) {
-		if err != nil {
-			last = err
-			break
-		}
-		r.deliver(ctx, s)
-	}
-	r.mu.Lock()
-	delete(r.links, link)
-	r.mu.Unlock()
-	link.Close()
-	r.requeue(ctx, link.unsent())
-	r.Trace.linkDown(link.Info(), last)
-	r.log(ctx, slog.LevelInfo, "link down", append(link.attrs(), "error", last)...)
 }
 
 // deliver hands s to the handler and its error back to the sender of s.
-func (r *Router) deliver(ctx context.Context, s *xmpp.Stanza) {
+func (r *Router) deliver(ctx context.Context, s *xmpp.Stanza, out Sender, p patience) {
 	asked := *s // the handler may change the addresses
-	err := r.handle(ctx, s)
-	if err == nil {
+	err := r.handle(ctx, out, s)
+	if err == nil || !answerable(&asked) {
 		return
 	}
-	if reply := asked.ErrorReply(err); reply != nil && answerable(&asked) {
-		if err := r.Send(ctx, reply); err != nil {
-			r.log(ctx, slog.LevelDebug, "answer not sent", "from", reply.From, "to", reply.To, "error", err)
-		}
+	if reply := asked.ErrorReply(answerTo(err)); reply != nil {
+		r.reply(ctx, reply, p)
 	}
 }
 
-func (r *Router) handle(ctx context.Context, s *xmpp.Stanza) error {
+func (r *Router) handle(ctx context.Context, out Sender, s *xmpp.Stanza) error {
 	if r.Handler == nil {
 		return xmpp.ServiceUnavailable
 	}
-	return r.Handler.HandleStanza(ctx, r, s)
+	return r.Handler.HandleStanza(ctx, out, s)
+}
+
+// reply sends an error that answers something.
+func (r *Router) reply(ctx context.Context, reply *xmpp.Stanza, p patience) {
+	if err := r.send(ctx, reply, p); err != nil {
+		r.log(ctx, slog.LevelWarn, "answer not sent", "from", reply.From, "to", reply.To, "error", err)
+	}
 }
 
 // Send takes s over: it is delivered, or its sender gets an error by way of the Handler where the protocol allows
-// one. s may be reused. A stanza from one hosted domain to another goes to the Handler as well.
+// one. s may be reused. A stanza from one hosted domain to another goes to the Handler as well. What is sent before
+// Serve waits for it.
 //
 // Errors are the caller's mistakes, or say that s was not taken: [xmpp.ImproperAddressing] without addresses,
-// [ErrNotHosted] from a domain that does not live here, [ErrQueueFull], [ErrClosed] after Serve. What is sent before
-// Serve waits for it. Where a link is up and slower than the caller, Send waits, as long as ctx allows.
-func (r *Router) Send(ctx context.Context, s *xmpp.Stanza) error {
+// [ErrNotHosted] from a domain that does not live here, [ErrClosed] after Serve, and [ErrQueueFull]. Where a link is up and
+// slower than the caller, Send waits until ctx ends or the link has taken nothing for 10 seconds; where there is none yet it does not wait.
+func (r *Router) Send(ctx context.Context, s *xmpp.Stanza) error { return r.send(ctx, s, wait) }
+
+func (r *Router) send(ctx context.Context, s *xmpp.Stanza, p patience) error {
 	if s.From.IsZero() || s.To.IsZero() {
 		return fmt.Errorf("psycswitch: sending a %v: %w", s.Kind, xmpp.ImproperAddressing)
 	}
-	key := route{s.From.Domain(), s.To.Domain()}
-	if !r.hosted(key.local) {
-		return fmt.Errorf("psycswitch: sending from %s: %w", key.local, ErrNotHosted)
+	if local := s.From.Domain(); !r.hosted(local) {
+		return fmt.Errorf("psycswitch: sending from %s: %w", local, ErrNotHosted)
 	}
-	return r.enqueue(ctx, key, s.Clone())
+	return r.enqueue(ctx, s.Clone(), p)
 }
 
 // Links yields a snapshot of every link.
@@ -323,6 +257,12 @@ func (r *Router) Links() iter.Seq[LinkInfo] {
 func (r *Router) close(ctx context.Context) {
 	r.mu.Lock()
 	r.state = closed
+	for _, o := range r.outboxes {
+		r.left(o, 0) // nobody need wait for room any more
+	}
+	for _, ln := range r.listeners {
+		ln.Close()
+	}
 	r.mu.Unlock()
 	r.end(ctx, func(*Link) bool { return true })
 }

@@ -7,33 +7,51 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/switchyard-im/switchyard/uniform"
 	"github.com/switchyard-im/switchyard/xmpp"
 )
 
 // initiateStream makes a stream of a connection that we opened, and a circuit of the stream where both sides want that.
-func (l *Link) initiateStream(ctx context.Context) error {
-	stream := xmpp.Initiate(l.conn, l.streamConfig(l.local, l.remote, l.features()))
+func (l *Link) initiateStream(ctx context.Context, maySwitch bool) error {
+	stream := xmpp.Initiate(l.conn, l.streamConfig(l.local, l.remote, l.features(maySwitch)))
 	l.mu.Lock()
 	l.stream = stream
 	l.mu.Unlock()
 	err := stream.Negotiate(ctx)
 	if t := l.takeover(); t != nil && errors.Is(err, xmpp.ErrHijacked) {
-		return l.initiateCircuit(ctx, *t)
+		if err = l.initiateCircuit(ctx, *t); err != nil {
+			err = &switchError{err}
+		}
 	}
 	return err
 }
 
 // acceptStream makes a stream of a connection that the peer opened.
 func (l *Link) acceptStream(ctx context.Context) error {
-	stream := xmpp.Accept(l.conn, l.streamConfig("", "", l.features()))
+	stream := xmpp.Accept(l.conn, l.streamConfig("", "", l.features(true)))
 	l.mu.Lock()
 	l.stream = stream
 	l.mu.Unlock()
 	err := stream.Negotiate(ctx)
 	if t := l.takeover(); t != nil && errors.Is(err, xmpp.ErrHijacked) {
-		return nil // Stanzas makes the circuit
+		err = nil // Stanzas makes the circuit
+	}
+	if err == nil {
+		l.hasProved(stream.Local(), stream.Remote())
 	}
 	return err
+}
+
+// hasProved notes that the peer has proved remote, to local as far as known.
+func (l *Link) hasProved(local, remote string) {
+	l.proving.Do(func() {
+		l.mu.Lock()
+		if !l.dialled {
+			l.local, l.remote = local, remote
+		}
+		l.mu.Unlock()
+		close(l.proved)
+	})
 }
 
 func (l *Link) streamConfig(local, remote string, features []xmpp.Feature) *xmpp.Config {
@@ -50,13 +68,13 @@ func (l *Link) streamConfig(local, remote string, features []xmpp.Feature) *xmpp
 }
 
 // features are what a link negotiates: TLS, a proof of the domain by certificate or by dialback, and the switch.
-func (l *Link) features() []xmpp.Feature {
+func (l *Link) features(maySwitch bool) []xmpp.Feature {
 	fs := []xmpp.Feature{
 		l.cfg.startTLS(),
-		xmpp.External(l.cfg.verifyCertificate),
+		xmpp.External(l.cfg.takesCertificate),
 		l.cfg.dialbackFeature(),
 	}
-	if l.cfg.speaks(PSYC) {
+	if maySwitch && l.cfg.speaks(PSYC) {
 		fs = append(fs, switchFeature(func(t takeover) {
 			l.mu.Lock()
 			defer l.mu.Unlock()
@@ -83,9 +101,13 @@ func (c *Config) startTLS() xmpp.Feature {
 func (c *Config) tls() *tls.Config {
 	return &tls.Config{
 		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-			cert, err := c.Hosts.Certificate(hello.ServerName)
+			domain, err := uniform.Domain(hello.ServerName) // which is in A-labels
+			if err != nil {
+				return nil, fmt.Errorf("psycswitch: server name %q: %w", hello.ServerName, err)
+			}
+			cert, err := c.Hosts.Certificate(domain)
 			if err == nil && cert == nil {
-				err = fmt.Errorf("psycswitch: no certificate for %s", hello.ServerName)
+				err = fmt.Errorf("psycswitch: no certificate for %s", domain)
 			}
 			return cert, err
 		},
@@ -100,6 +122,16 @@ func (c *Config) verifyCertificate(leaf *x509.Certificate, rest []*x509.Certific
 	return xmpp.VerifyDomain(c.Roots, leaf, rest, domain)
 }
 
+// takesCertificate is verifyCertificate of a peer that wants to begin sending.
+func (c *Config) takesCertificate(leaf *x509.Certificate, rest []*x509.Certificate, domain string) error {
+	if !c.taking() {
+		return errLeaving
+	}
+	return c.verifyCertificate(leaf, rest, domain)
+}
+
+var errLeaving = fmt.Errorf("psycswitch: shutting down: %w", xmpp.ResourceConstraint)
+
 // dialbackFeature is one for all streams of a router, which thereby knows its own keys.
 func (c *Config) dialbackFeature() xmpp.Feature {
 	if c.dialback != nil {
@@ -113,7 +145,7 @@ func (c *Config) newDialback(liveOnly bool) xmpp.Feature {
 		Secret:      c.secret(),
 		LiveOnly:    liveOnly,
 		Verify:      c.verifyKey,
-		Certificate: c.verifyCertificate,
+		Certificate: c.takesCertificate,
 	})
 }
 
@@ -123,6 +155,16 @@ func (c *Config) verifyKey(ctx context.Context, local, remote, id, key string) e
 	if c.hosted(remote) {
 		return fmt.Errorf("psycswitch: %s lives here: %w", remote, xmpp.ErrInvalidKey)
 	}
+	if !c.taking() {
+		return errLeaving
+	}
+	answer := make(chan error, 1)
+	c.outlive(func() { answer <- c.verify(ctx, local, remote, id, key) })
+	return <-answer
+}
+
+// verify is verifyKey for a domain that lives elsewhere.
+func (c *Config) verify(ctx context.Context, local, remote, id, key string) error {
 	connector := &Connector{Dialer: c.Dialer}
 	var failures []error
 	for conn, err := range connector.Connections(ctx, HintsOf(ctx, c.resolver(), remote, XMPP)) {
@@ -150,8 +192,9 @@ func (c *Config) verifyAt(ctx context.Context, conn *Connection, local, remote, 
 			return false, err
 		}
 	}
-	stream := xmpp.Initiate(link.conn, link.streamConfig(local, remote, []xmpp.Feature{c.startTLS()}))
-	defer stream.Close()
+	cfg := link.streamConfig(local, remote, []xmpp.Feature{c.startTLS()})
+	stream := xmpp.Initiate(link.conn, cfg)
+	defer c.outlive(func() { stream.Close() })
 	if err := stream.Negotiate(ctx); err != nil {
 		return false, err
 	}

@@ -33,12 +33,12 @@ func (t *tally) done() {
 	}
 }
 
-// Wait returns nil when nothing counts any more, or the error of ctx.
-func (t *tally) Wait(ctx context.Context) error {
+// Wait returns when nothing counts any more, or when ctx ends.
+func (t *tally) Wait(ctx context.Context) {
 	t.mu.Lock()
 	if t.n == 0 {
 		t.mu.Unlock()
-		return nil
+		return
 	}
 	if t.zero == nil {
 		t.zero = make(chan struct{})
@@ -47,8 +47,6 @@ func (t *tally) Wait(ctx context.Context) error {
 	t.mu.Unlock()
 	select {
 	case <-zero:
-		return nil
 	case <-ctx.Done():
-		return ctx.Err()
 	}
 }

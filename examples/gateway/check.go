@@ -397,13 +397,10 @@ func (c *checker) routes() {
 
 func (c *checker) limits() {
 	q := c.cfg.Queue
-	for key, v := range map[string]int64{"stanzas": int64(q.Stanzas), "bytes": q.Bytes, "total_bytes": q.TotalBytes} {
+	for key, v := range map[string]int64{"stanzas": int64(q.Stanzas), "bytes": q.Bytes} {
 		if v <= 0 {
 			c.errorf("queue."+key, "%d is not above 0", v)
 		}
-	}
-	if q.Bytes > q.TotalBytes {
-		c.errorf("queue.bytes", "one domain's bytes, %d, are more than those of all, %d", q.Bytes, q.TotalBytes)
 	}
 	if f := c.cfg.Log.Format; f != "text" && f != "json" {
 		c.errorf("log.format", "%q is neither text nor json", f)

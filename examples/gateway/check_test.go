@@ -104,9 +104,9 @@ func TestCheck(t *testing.T) {
 			noCert,
 			`13:1: warning: psyc.enabled is off: these addresses are not used`,
 		}},
-		{"limits", map[int]string{9: `[queue]`, 10: `stanzas = 0`, 11: `bytes = 2000`, 12: `total_bytes = 1000`}, []string{
+		{"limits", map[int]string{9: `[queue]`, 10: `stanzas = 0`, 11: `bytes = -1`}, []string{
 			noCert,
-			`10:11: error: 0 is not above 0`, `11:9: error: one domain's bytes, 2000, are more than those of all, 1000`,
+			`10:11: error: 0 is not above 0`, `11:9: error: -1 is not above 0`,
 		}},
 		{"a certificate without key", map[int]string{9: `[[certificate]]`, 10: `chain = "x"`}, []string{`9:3: error: certificate without key`}},
 		{"in-line tables and dotted keys", map[int]string{1: `world.plaintext = true`, 2: ``, 5: `server = [{name = "p", s2s = "192.0.2.1:15269", domains = ["a.example"]}]`, 6: ``, 7: ``, 8: ``, 3: ``, 4: `dns.servers = ["192.0.2.53"]`}, []string{

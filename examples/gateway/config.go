@@ -86,14 +86,10 @@ type Route struct {
 	XMPP   []string `toml:"xmpp"`
 }
 
-// Queue bounds what waits for domains that cannot be reached, in number, bytes and time.
+// Queue bounds what waits for links: stanzas for one pair of domains, bytes for all.
 type Queue struct {
-	Stanzas    int      `toml:"stanzas"`
-	Bytes      int64    `toml:"bytes"`
-	TotalBytes int64    `toml:"total_bytes"`
-	Message    Duration `toml:"message"`
-	Presence   Duration `toml:"presence"`
-	IQ         Duration `toml:"iq"`
+	Stanzas int   `toml:"stanzas"`
+	Bytes   int64 `toml:"bytes"`
 }
 
 // Timeout bounds what links may take.
@@ -112,14 +108,11 @@ type Log struct {
 // DefaultConfig returns what holds where the file says nothing.
 func DefaultConfig() *Config {
 	return &Config{
-		World: World{Listen: []Address{mustAddress("[::]:5269")}},
-		PSYC:  PSYC{Enabled: true, Listen: []Address{mustAddress("[::]:4404")}},
-		Local: Local{Listen: mustAddress("127.0.0.1:5270")},
-		DNS:   DNS{Forward: true, Timeout: Duration(2 * time.Second)},
-		Queue: Queue{
-			Stanzas: 10_000, Bytes: 16 << 20, TotalBytes: 256 << 20,
-			Message: Duration(time.Hour), Presence: Duration(5 * time.Minute), IQ: Duration(time.Minute),
-		},
+		World:   World{Listen: []Address{mustAddress("[::]:5269")}},
+		PSYC:    PSYC{Enabled: true, Listen: []Address{mustAddress("[::]:4404")}},
+		Local:   Local{Listen: mustAddress("127.0.0.1:5270")},
+		DNS:     DNS{Forward: true, Timeout: Duration(2 * time.Second)},
+		Queue:   Queue{Stanzas: 10_000, Bytes: 256 << 20},
 		Timeout: Timeout{Connect: Duration(30 * time.Second), Idle: Duration(15 * time.Minute), Shutdown: Duration(10 * time.Second)},
 		Log:     Log{Format: "text"},
 	}
@@ -252,6 +245,12 @@ func (c *Config) NewRedirector(logger *slog.Logger) *Redirector {
 		ForeignAddresses: c.DNS.ForeignAddresses,
 		Timeout:          time.Duration(c.DNS.Timeout),
 		Logger:           logger,
+		Neighbour: func(domain string) (s2s netip.AddrPort, ok bool) {
+			if s := c.ServerOf(domain); s != nil {
+				return s.S2S.AddrPort, true
+			}
+			return netip.AddrPort{}, false
+		},
 	}
 	for i := range c.Servers {
 		s := &c.Servers[i]

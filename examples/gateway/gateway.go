@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -12,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/switchyard-im/switchyard/psyc"
 	psycswitch "github.com/switchyard-im/switchyard/switch"
 	"github.com/switchyard-im/switchyard/xmpp"
 )
@@ -41,17 +41,20 @@ func NewGateway(cfg *Config, logger *slog.Logger) *Gateway {
 	}
 	g := &Gateway{cfg: cfg, log: logger}
 	timeout := time.Duration(cfg.Timeout.Connect)
-	queue := psycswitch.QueueLimits{Stanzas: cfg.Queue.Stanzas, Bytes: cfg.Queue.TotalBytes}
-	grace := time.Duration(cfg.Timeout.Shutdown) / shutdownSteps
+	queue := psycswitch.QueueLimits{Stanzas: cfg.Queue.Stanzas, Bytes: cfg.Queue.Bytes}
+	step := time.Duration(cfg.Timeout.Shutdown) / shutdownSteps
+	idle := time.Duration(cfg.Timeout.Idle)
 
 	g.world = &psycswitch.Router{
 		Config: psycswitch.Config{
 			Hosts:       cfg,
 			Resolver:    cfg.Resolver(),
 			DialTimeout: timeout,
+			PSYC:        psyc.Config{CloseTimeout: 2 * step},
 			Logger:      logger.With("side", "world"),
 		},
-		Grace: grace,
+		Grace: step,
+		Idle:  idle,
 		Queue: queue,
 	}
 	if !cfg.PSYC.Enabled {
@@ -71,7 +74,8 @@ func NewGateway(cfg *Config, logger *slog.Logger) *Gateway {
 			DialTimeout: timeout,
 			Logger:      logger.With("side", "local"),
 		},
-		Grace: grace,
+		Grace: step,
+		Idle:  idle,
 		Queue: queue,
 	}
 	g.world.Handler = passTo(g.local)
@@ -149,28 +153,28 @@ func addrPort(a net.Addr) netip.AddrPort {
 	return ap
 }
 
-// shutdownSteps is how many equal parts of timeout.shutdown there are: two in which nothing new is taken and what
-// was taken goes on its way, then one for each router to close its links.
+// shutdownSteps is how many equal parts of timeout.shutdown there are: two in which nothing new is taken and what was
+// taken goes on its way, then one for each router, in which the rest does and its links close.
 const shutdownSteps = 4
 
 // Run serves until ctx ends or a listener fails. Then it takes nothing new, sends on what it has taken, tells the senders of
 // what it could not send, and returns, all within timeout.shutdown. The error is that of the part that failed, nil if none did.
 func (g *Gateway) Run(ctx context.Context) error {
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
+	running, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
 	g.world.Roots = g.Roots
-	local := g.start(stop, g.local.Serve, g.localListener)
-	world := g.start(stop, g.world.Serve, g.worldListeners...)
-	redirector := g.start(stop, g.serveRedirector)
+	local := g.start(fail, g.local.Serve, g.localListener)
+	world := g.start(fail, g.world.Serve, g.worldListeners...)
+	redirector := g.start(fail, g.serveRedirector)
 	g.log.Info("gateway started", g.attrs()...)
 
-	<-ctx.Done()
-	failure := context.Cause(ctx)
-	if errors.Is(failure, context.Canceled) {
-		failure = nil
+	<-running.Done()
+	var failure error
+	if ctx.Err() == nil {
+		failure = context.Cause(running)
 	}
 	g.log.Info("gateway stops", "error", failure)
-	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Duration(g.cfg.Timeout.Shutdown)/shutdownSteps)
+	patience, cancel := context.WithTimeout(context.Background(), 2*time.Duration(g.cfg.Timeout.Shutdown)/shutdownSteps)
 	defer cancel()
 	g.local.Quiesce(patience)
 	g.world.Quiesce(patience)
@@ -190,12 +194,12 @@ type part struct {
 }
 
 // start runs serve with a context of its own. If it fails, the whole gateway stops.
-func (g *Gateway) start(failed context.CancelCauseFunc, serve func(context.Context, ...net.Listener) error, listeners ...net.Listener) *part {
+func (g *Gateway) start(fail context.CancelCauseFunc, serve func(context.Context, ...net.Listener) error, listeners ...net.Listener) *part {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &part{cancel: cancel}
 	p.done.Go(func() {
 		if err := serve(ctx, listeners...); err != nil {
-			failed(err)
+			fail(err)
 		}
 	})
 	return p

@@ -27,11 +27,12 @@ var (
 	secured   = &federation{psyc: true}
 	direct    = &federation{psyc: true, srv: "_psyc._tls."}
 	plainXMPP = &federation{plaintext: true}
+	together  = &federation{plaintext: true, psyc: true}
 )
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	for _, f := range []*federation{switching, secured, direct, plainXMPP} {
+	for _, f := range []*federation{switching, secured, direct, plainXMPP, together} {
 		f.Close()
 	}
 	os.Exit(code)
@@ -77,15 +78,9 @@ func (f *federation) start(t rig.TB) {
 func (f *federation) front(t rig.TB, domain string, psyc bool, start func(rig.TB, rig.Options) *rig.Server) *fronted {
 	s2s := rig.FreeAddr(t)
 	s := &fronted{s2s: newTap(t, s2s), links: make(map[string]psycswitch.LinkInfo)}
-	cfg := DefaultConfig()
-	cfg.World = World{Listen: []Address{mustAddress("127.0.0.1:0")}, Plaintext: f.plaintext}
-	cfg.PSYC = PSYC{Enabled: psyc}
-	cfg.Local.Listen = mustAddress("127.0.0.1:0")
-	cfg.Servers = []Server{{
-		Name: domain, S2S: mustAddress(s.s2s.Addr()), Redirector: mustAddress("127.0.0.1:0"),
-		Domains: []string{domain, "conference." + domain},
-	}}
-	cfg.DNS.Servers = []NameServer{{mustAddress(f.names.Addr()).AddrPort}}
+	cfg := f.config()
+	cfg.PSYC.Enabled = psyc
+	cfg.Servers = []Server{behind(domain, s.s2s.Addr())}
 	if f.ca != nil {
 		cert := f.ca.Issue(t, cfg.Domains()).TLS
 		cfg.Certificates = []Certificate{{TLS: &cert}}
@@ -109,6 +104,24 @@ func (f *federation) front(t rig.TB, domain string, psyc bool, start func(rig.TB
 	}
 	s.server = start(t, rig.Options{Domain: domain, S2S: s2s, Resolver: s.gateway.redirector.Addrs()[0].String()})
 	return s
+}
+
+// config is that of a gateway without servers.
+func (f *federation) config() *Config {
+	cfg := DefaultConfig()
+	cfg.World = World{Listen: []Address{mustAddress("127.0.0.1:0")}, Plaintext: f.plaintext}
+	cfg.PSYC.Listen = nil
+	cfg.Local.Listen = mustAddress("127.0.0.1:0")
+	cfg.DNS.Servers = []NameServer{{mustAddress(f.names.Addr()).AddrPort}}
+	return cfg
+}
+
+// behind is a server as the gateway's configuration has it.
+func behind(domain, s2s string) Server {
+	return Server{
+		Name: domain, S2S: mustAddress(s2s), Redirector: mustAddress("127.0.0.1:0"),
+		Domains: []string{domain, "conference." + domain},
+	}
 }
 
 func (s *fronted) linkUp(info psycswitch.LinkInfo) {
@@ -289,6 +302,26 @@ func TestRealPeersWithoutPSYC(t *testing.T) {
 		t.Errorf("%v did not go between the gateways", name)
 	}
 	plainXMPP.expectLinks(t, psycswitch.XMPP, false)
+}
+
+// Two servers behind one gateway find each other.
+func TestRealPeersBehindOneGateway(t *testing.T) {
+	f := together
+	f.Do(t, func(t rig.TB) {
+		f.names = dnstest.Start(t)
+		f.clients = rig.Slixmpp(t)
+		prosody, ejabberd := rig.FreeAddr(t), rig.FreeAddr(t)
+		cfg := f.config()
+		cfg.Servers = []Server{behind("prosody.test", prosody), behind("ejabberd.test", ejabberd)}
+		g := NewGateway(cfg, testLogger("gateway"))
+		startGateway(t, g)
+		views := g.redirector.Addrs()
+		f.prosody = &fronted{server: rig.Prosody(t, rig.Options{S2S: prosody, Resolver: views[0].String()})}
+		f.ejabberd = &fronted{server: rig.Ejabberd(t, rig.Options{S2S: ejabberd, Resolver: views[1].String()})}
+	})
+	rig.Exchange(t,
+		&rig.Side{Server: f.prosody.server, Clients: f.clients},
+		&rig.Side{Server: f.ejabberd.server, Clients: f.clients})
 }
 
 func hasStanza(xml []byte) bool {

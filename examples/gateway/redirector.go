@@ -66,8 +66,11 @@ type View struct {
 //
 // Listen, then Serve.
 type Redirector struct {
-	Target           netip.AddrPort   // where the gateway expects our servers; IPv4
-	Views            []View           // at least one
+	Target netip.AddrPort // where the gateway expects our servers; IPv4
+	Views  []View         // at least one
+	// Neighbour returns the S2S address of the server of a domain that lives behind the same gateway. The servers that have the
+	// redirector in common speak with one another directly. nil: there is none.
+	Neighbour        func(domain string) (s2s netip.AddrPort, ok bool)
 	Upstreams        []netip.AddrPort // recursive name servers; none: everything else is refused
 	ForeignAddresses bool
 	Timeout          time.Duration // for one question to one upstream; 2 s
@@ -279,7 +282,7 @@ func (v *view) answer(network string, req *dns.Msg) *dns.Msg {
 	case service == "_xmpp-server._tcp." && q.Qtype == dns.TypeSRV:
 		v.remember(domain)
 		v.r.log(slog.LevelDebug, "redirected", "server", v.Name, "domain", domain)
-		return v.redirect(req)
+		return v.redirect(req, domain)
 	case service != "":
 		v.remember(domain)
 		return negative(req, dns.RcodeSuccess)
@@ -315,13 +318,19 @@ func canonicalName(name string) string {
 	return strings.ToLower(strings.TrimSuffix(name, "."))
 }
 
-// redirect says that the gateway is the XMPP server.
-func (v *view) redirect(req *dns.Msg) *dns.Msg {
+// redirect says that the gateway is the XMPP server of domain, or which neighbour is.
+func (v *view) redirect(req *dns.Msg, domain string) *dns.Msg {
+	target := v.r.Target
+	if v.r.Neighbour != nil {
+		if s2s, ok := v.r.Neighbour(domain); ok {
+			target = s2s
+		}
+	}
 	reply := new(dns.Msg).SetReply(req)
 	reply.RecursionAvailable = true
 	reply.Answer = []dns.RR{&dns.SRV{
 		Hdr:  dns.RR_Header{Name: req.Question[0].Name, Rrtype: dns.TypeSRV, Class: dns.ClassINET, Ttl: redirectTTL},
-		Port: v.r.Target.Port(), Target: v.r.Target.Addr().String() + ".",
+		Port: target.Port(), Target: target.Addr().String() + ".",
 	}}
 	return reply
 }

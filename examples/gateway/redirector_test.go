@@ -92,6 +92,9 @@ func TestRedirector(t *testing.T) {
 	views := startRedirector(t, &Redirector{
 		Target: target, Upstreams: []netip.AddrPort{netip.MustParseAddrPort(up.Addr())},
 		Views: []View{{Name: "p", Local: local("capulet.example", "bücher.example")}, {Name: "e", Local: local("montague.example")}},
+		Neighbour: func(domain string) (netip.AddrPort, bool) {
+			return netip.MustParseAddrPort("127.0.0.1:15269"), domain == "capulet.example"
+		},
 	})
 	const here = "NOERROR 30 SRV 0 0 5270 127.0.0.1."
 	tests := []struct {
@@ -120,8 +123,8 @@ func TestRedirector(t *testing.T) {
 		{0, "nothing.example", dns.TypeA, "NXDOMAIN SOA 60"},
 		{0, "127.0.0.1", dns.TypeA, "NOERROR 30 A 127.0.0.1"},
 		{0, "127.0.0.1", dns.TypeAAAA, "NOERROR SOA 30"},
-		// What is foreign to one server is local to the other.
-		{1, "_xmpp-server._tcp.capulet.example", dns.TypeSRV, here},
+		// What is foreign to one server is local to the other, and found where that is.
+		{1, "_xmpp-server._tcp.capulet.example", dns.TypeSRV, "NOERROR 30 SRV 0 0 15269 127.0.0.1."},
 		{1, "_xmpp-server._tcp.montague.example", dns.TypeSRV, "NXDOMAIN SOA 30"},
 		{1, "montague.example", dns.TypeA, "NOERROR 300 A 192.0.2.8"},
 		{1, "capulet.example", dns.TypeA, "NOERROR SOA 30"},

@@ -1,0 +1,300 @@
+package psycswitch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/switchyard-im/switchyard/internal/expiring"
+)
+
+// A linkTable holds the links of a router; Router.mu guards it.
+type linkTable struct {
+	all      map[*Link]bool
+	byRoute  map[route]*Link // what goes a route goes by this link until its end
+	arrivals map[route]*Link // what comes from the remote end of a route has come by this link last
+	trouble  expiring.Map[route, trouble]
+}
+
+// trouble is what went wrong on a route, for as long as that is a reason to be slow.
+type trouble struct {
+	err     error     // why the domain was given up
+	retry   time.Time // no attempt before
+	backoff time.Duration
+
+	hope  time.Time // a link worked not long ago: until then nothing is given up
+	tries int       // that failed since
+}
+
+const (
+	firstBackoff = time.Second
+	lastBackoff  = time.Minute
+
+	// maxTries is how many links in a row may come up and end at once, without having taken anything, before the domain counts as not
+	// reached. Between tries there are pauses, which double.
+	maxTries   = 4
+	firstPause = 100 * time.Millisecond
+	lastPause  = 5 * time.Second
+
+	// atOnce is how soon a link has to end for that.
+	atOnce = 10 * time.Second
+
+	// hopeTime is how long a domain is tried again whose last link has worked.
+	hopeTime = 30 * time.Second
+
+	// troubleAge is how long trouble is remembered, and maxTroubles for how many routes.
+	troubleAge  = 10 * time.Minute
+	maxTroubles = 10_000
+
+	// maxAsked is how many links are asked to carry one more route before a new one is dialled, askTimeout what each of them may
+	// take to answer.
+	maxAsked   = 3
+	askTimeout = 10 * time.Second
+
+	// maxLinkAge is when a link that we dialled is closed, to be dialled anew by what we send next: what either side has
+	// proved holds for 24 hours.
+	maxLinkAge = 23 * time.Hour
+
+	defaultIdle = 15 * time.Minute
+)
+
+var errBreaks = errors.New("psycswitch: links end as soon as they are up")
+
+// adopt makes link one of the router's, and reads it.
+func (r *Router) adopt(link *Link) {
+	r.mu.Lock()
+	r.links.all[link] = true
+	late := r.state == closed || r.state == quiescing && !link.dialled
+	r.mu.Unlock()
+	link.mu.Lock()
+	link.granted = func(key route) { r.claim(link, key) }
+	link.mu.Unlock()
+	for _, key := range link.incoming() {
+		r.claim(link, key)
+	}
+	r.Trace.linkUp(link.Info())
+	r.log(r.run, slog.LevelInfo, "link up", link.attrs()...)
+	r.reading.Go(func() { r.read(r.run, link) })
+	if late {
+		// The peer could not know, and may have sent something already.
+		r.reading.Go(func() { link.Close() })
+	}
+}
+
+// read hands what comes by link to the handler until the link ends.
+func (r *Router) read(ctx context.Context, link *Link) {
+	defer close(link.released)
+	defer r.departed(link)
+	var last error
+	for s, err := range link.Stanzas(ctx) {
+		if err != nil {
+			last = err
+			break
+		}
+		link.busy.Store(true)
+		r.arrive(ctx, link, route{local: s.To.Domain(), remote: s.From.Domain()})
+		r.deliver(ctx, s, r, insist)
+		link.busy.Store(false)
+	}
+	r.retire(ctx, link)
+	r.Trace.linkDown(link.Info(), last)
+	r.log(ctx, slog.LevelInfo, "link down", append(link.attrs(), "error", last)...)
+}
+
+// retire closes link if it is not closed yet, and puts what it has not written back into the outboxes. When it returns, all
+// that has been done, whoever did it.
+func (r *Router) retire(ctx context.Context, link *Link) {
+	link.retire.Do(func() {
+		link.Close()
+		unsent := link.unsent()
+		r.requeue(ctx, unsent) // as long as the routes are the link's, nobody sends by another one
+		broken := link.given.Load() <= int64(len(unsent)) && time.Since(link.since) < atOnce && link.dialled
+		r.mu.Lock()
+		delete(r.links.all, link)
+		for key, l := range r.links.byRoute {
+			if l != link {
+				continue
+			}
+			delete(r.links.byRoute, key)
+			if t, _ := r.links.trouble.Get(key); broken {
+				t.tries++
+				r.note(key, t)
+			} else {
+				r.note(key, trouble{hope: time.Now().Add(hopeTime)})
+			}
+		}
+		r.mu.Unlock()
+	})
+}
+
+// note remembers trouble; r.mu is held.
+func (r *Router) note(key route, t trouble) {
+	r.links.trouble.Put(key, t, time.Now().Add(troubleAge), maxTroubles)
+}
+
+// linkFor returns the link that what goes by key has to take: the one that it took before, another one that may carry it, or a
+// new one. It returns neither a link nor an error when the caller has to begin anew: the link before has just been retired, and may
+// have given back what goes first, or there is still hope.
+func (r *Router) linkFor(ctx context.Context, key route) (*Link, error) {
+	r.mu.Lock()
+	link, over := r.links.byRoute[key], r.state == closed
+	t, _ := r.links.trouble.Get(key)
+	hope := r.state == serving && time.Now().Before(t.hope)
+	r.mu.Unlock()
+	switch {
+	case over:
+		return nil, ErrClosed
+	case link != nil && link.alive():
+		return link, nil
+	case link != nil:
+		r.retire(ctx, link)
+		return nil, nil
+	}
+	if link = r.find(ctx, key); link != nil {
+		return link, nil
+	}
+	if t.err != nil && time.Now().Before(t.retry) {
+		return nil, t.err
+	}
+	var err error
+	if t.tries >= maxTries && !hope {
+		err = fmt.Errorf("psycswitch: %v: %w: %w", key, ErrUnreachable, errBreaks)
+	} else {
+		if t.tries > 0 {
+			pause(ctx, min(firstPause<<min(t.tries-1, 10), lastPause))
+		}
+		link, err = Dial(ctx, &r.Config, key.local, key.remote)
+	}
+	r.mu.Lock()
+	if err != nil {
+		if hope && !notFound(err) {
+			t.tries++
+			r.note(key, t)
+			r.mu.Unlock()
+			return nil, nil
+		}
+		t.tries, t.hope, t.backoff = 0, time.Time{}, min(max(2*t.backoff, firstBackoff), lastBackoff)
+		t.err, t.retry = err, time.Now().Add(t.backoff)
+		r.note(key, t)
+		r.mu.Unlock()
+		return nil, err
+	}
+	t.err, t.backoff = nil, 0
+	r.note(key, t)
+	r.links.byRoute[key] = link
+	r.mu.Unlock()
+	r.adopt(link)
+	return link, nil
+}
+
+// find returns a link that carries key already, or that the peer lets carry it, and has key take it from now on.
+func (r *Router) find(ctx context.Context, key route) *Link {
+	r.mu.Lock()
+	var may, others []*Link
+	for l := range r.links.all {
+		switch {
+		case l.carries(key):
+			r.links.byRoute[key] = l
+			r.mu.Unlock()
+			return l
+		case l.mayCarry(key):
+			may = append(may, l)
+		default:
+			others = append(others, l)
+		}
+	}
+	r.mu.Unlock()
+	for _, l := range others {
+		if len(may) == 0 && l.certified(key.remote) {
+			may = append(may, l)
+		}
+	}
+	for _, l := range may[:min(len(may), maxAsked)] {
+		asking, cancel := context.WithTimeout(ctx, askTimeout)
+		err := l.Authorize(asking, key.local, key.remote)
+		cancel()
+		if err != nil {
+			r.log(ctx, slog.LevelDebug, "pair not authorized", append(l.attrs(), "error", err)...)
+			continue
+		}
+		r.mu.Lock()
+		known := r.links.all[l]
+		if known {
+			r.links.byRoute[key] = l
+		}
+		r.mu.Unlock()
+		if known {
+			return l
+		}
+	}
+	return nil
+}
+
+// end closes links in order and waits until all that came by them has been handled, or until ctx ends. It returns how many
+// there were.
+func (r *Router) end(ctx context.Context, which func(*Link) bool) int {
+	var ending []*Link
+	for _, l := range r.snapshot() {
+		if which(l) {
+			ending = append(ending, l)
+			r.reading.Go(func() { l.Close() })
+		}
+	}
+	for _, l := range ending {
+		select {
+		case <-l.released:
+		case <-ctx.Done():
+			return len(ending)
+		}
+	}
+	return len(ending)
+}
+
+func (r *Router) snapshot() []*Link {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	links := make([]*Link, 0, len(r.links.all))
+	for l := range r.links.all {
+		links = append(links, l)
+	}
+	return links
+}
+
+// tend closes links that carry nothing any more, and those that are too old, until ctx ends.
+func (r *Router) tend(ctx context.Context) {
+	idle := r.Idle
+	if idle == 0 {
+		idle = defaultIdle
+	}
+	every := time.Minute
+	if idle > 0 {
+		every = min(every, max(idle/4, time.Millisecond))
+	}
+	for pause(ctx, every) {
+		for _, l := range r.snapshot() {
+			quiet := l.quiet(time.Now())
+			switch {
+			case idle > 0 && quiet >= idle && l.sends():
+			case l.dialled && time.Since(l.since) >= maxLinkAge:
+			default:
+				continue
+			}
+			r.log(ctx, slog.LevelDebug, "link closed", append(l.attrs(), "idle", quiet)...)
+			r.reading.Go(func() { l.Close() })
+		}
+	}
+}
+
+// pause waits for d and reports whether it was not cut short.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
