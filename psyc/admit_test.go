@@ -149,7 +149,7 @@ func TestMalformed(t *testing.T) {
 		{"0.9 compact method", ".", "xyz\n", "_error_invalid_method_compact"},
 		{"0.9 list without variable", ".", ":\tx\n", "_error_syntax_list_append"},
 		{"0.9 augment", ".", "+_source\tpsyc://a.example/\n\n_message\n.\n", "_failure_unsupported_modifier"},
-		{"too much state", "|", "=_source\t" + strings.Repeat("x", maxAssignedBytes+1) + "\n|\n", "_error_header_too_large"},
+		{"too much state", "|", "=_source\t" + strings.Repeat("x", defaultStateBytes+1) + "\n|\n", "_error_header_too_large"},
 		{"self in the middle", "|", "\n:_instance\t62000000000000000000000000000001\n_notice_circuit_established\n|\n", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -19,8 +19,8 @@
 //
 // A Packet does not depend on the syntax. [Packet.Parse] and [Packet.Append] convert it from and to bytes; a [Decoder]
 // reads packets from a stream, a [Parser] from growing byte slices; an [Encoder] writes them, and a [Renderer] holds
-// the choices there are in writing. Parsers borrow: values and bodies are slices of the input, and [Packet.Clone] keeps them. In the steady state
-// neither direction allocates.
+// the choices there are in writing. Parsers borrow: values and bodies are slices of the input, and [Packet.Clone] keeps
+// them. In the steady state neither direction allocates.
 //
 // # The two syntaxes
 //
@@ -51,16 +51,58 @@
 //
 // # Values
 //
-// A [Value] is bytes. Its methods read it as the type that the name of its variable declares: [Value.Int] for _amount,
-// [Value.Degree], [Value.Flag], [Value.Date], [Value.Duration], [Value.List], [Value.Dict], [Value.Update] for the
-// value of an Update, [Value.PacketID]. They are strict. [AppendList], [AppendDict], [AppendUpdate] and [AppendDate]
-// write.
+// A [Value] is bytes. Its methods read it as the type that the name of its variable declares:
+//
+//	_amount              [Value.Int]
+//	_color               [Value.Color], [AppendColor]
+//	_date                [Value.Date], [AppendDate]: seconds since [Epoch]
+//	_degree              [Value.Degree]
+//	_dict                [Value.Dict], [AppendDict]
+//	_flag                [Value.Flag]
+//	_language            [Value.Language]
+//	_list                [Value.List], [AppendList]; [Value.EarlyList] for what psyced writes
+//	_nick                [Value.Nick]
+//	_page                [Value.Page]
+//	_struct              [Value.Struct]
+//	_time                [Value.Duration]
+//	_uniform, _entity    [Value.Uniform]
+//
+// [Value.Update] and [AppendUpdate] are for the value of a variable with the operator [Update], [Value.PacketID] for one
+// that names a packet. All are strict; what they refuse is an [*Error] below _error_invalid_value or
+// _error_invalid_syntax.
+//
+// # State
+//
+// Variables with the operators [Assign], [Augment] and [Diminish] change what holds for the packets that follow: on a
+// circuit the header that need not be repeated, in a context what all members know. A [State] holds that, brings
+// packets up to date with it, and answers queries and resyncs. A [Circuit] has one and applies it; the state of a
+// context belongs to the program.
 //
 // # Texts
 //
 // The body of most methods is a template: [_nick] stands for the value of that variable. [Packet.Text] fills it in,
 // once: a value that looks like a template is not looked into. Bodies of _message methods are what a user wrote, and
 // are never templates; therefore the text of a user must not be the body of any other method.
+//
+// # Limits
+//
+// What comes from a peer is bounded. Where there is a field for it, zero means the default.
+//
+//	a packet without its streamed body    Limits.Packet    512 KiB
+//	a body held in memory                 Limits.Body      64 KiB, longer ones are streamed
+//	variables of a packet                 Limits.Vars      256
+//	elements of a 0.9 list                Limits.List      5000
+//	a name or method                                       1024 bytes
+//	digits of a length                                     64, and the length below 2^62
+//	variables of a state                  State.Vars       64
+//	names and values of a state           State.Bytes      64 KiB
+//	values filled into a template                          64 KiB
+//	packets waiting to be written         Config.Queue     256 KiB
+//	requests waiting for a reply          Config.Requests  1024
+//	hosts a peer may prove                Config.Hosts     4096
+//	hosts claimed in vain in 10 s                          64
+//
+// [Packet.Parse] and [Parser] are given the bytes and bound no sizes; the times that a circuit waits are in [Config].
 //
 // # Errors
 //

@@ -87,6 +87,9 @@ const (
 	errCompact09  = "_error_invalid_method_compact"
 	errLength09   = "_error_invalid_length"
 
+	errModifier = "_failure_unsupported_modifier"
+	errDiminish = "_failure_unsupported_modifier_diminish"
+
 	errPacketTooLarge = "_error_packet_too_large"
 	errHeaderTooLarge = "_error_header_too_large"
 	errListTooLarge   = "_error_list_too_large"

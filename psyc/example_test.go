@@ -259,3 +259,96 @@ func ExampleTypeOf() {
 	// Output:
 	// "_amount" "_nick" ""
 }
+
+func ExampleParser() {
+	p, parser := psyc.Packet{}, psyc.Parser{Syntax: psyc.PSYC10}
+	var buf []byte
+	for _, chunk := range []string{":_tag\t7\n\n_request_ver", "sion\n|\n"} {
+		buf = append(buf, chunk...)
+		n, err := parser.Parse(&p, buf)
+		fmt.Println(n, err)
+	}
+	fmt.Println(p.Method)
+	// Output:
+	// 0 psyc: packet not complete
+	// 28 <nil>
+	// _request_version
+}
+
+func ExampleState() {
+	master := "=_topic\ttea\n=_list_members\t| ada\n_notice_context_open\n|\n"
+	var room psyc.State // what a member of the context knows
+	for _, wire := range []string{
+		":_context\tpsyc://north.example/@hall\n\n" + master,
+		":_context\tpsyc://north.example/@hall\n\n+_list_members\t| bea\n_notice_context_enter\n|\n",
+	} {
+		var p psyc.Packet
+		if _, err := p.Parse([]byte(wire), psyc.PSYC10); err != nil {
+			log.Fatal(err)
+		}
+		if err := room.ApplyPacket(&p); err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(p.Method, p.Entity.Get("_topic"), p.Entity.Get("_list_members"))
+	}
+	// Output:
+	// _notice_context_open tea | ada
+	// _notice_context_enter tea | ada| bea
+}
+
+func ExampleState_Answer() {
+	var room psyc.State
+	header := psyc.Vars{{Op: psyc.Assign, Name: "_topic", Value: psyc.Value("tea")}}
+	if err := room.Apply(&header); err != nil {
+		log.Fatal(err)
+	}
+	ask := &psyc.Packet{State: psyc.Resync}
+	ask.Routing.Set("_source", "psyc://south.example/")
+	ask.Routing.Set("_target", "psyc://north.example/@hall")
+	if err := psyc.NewEncoder(os.Stdout).Encode(room.Answer(ask)); err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// :_context	psyc://north.example/@hall
+	// :_target	psyc://south.example/
+	//
+	// =
+	// =_topic	tea
+	// |
+}
+
+func ExampleValue_Struct() {
+	v := psyc.Value("| Ada|23 https://north.example/7")
+	for e, err := range v.Struct(psyc.Value("|=_nick|=_page")) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(e.Type, e.Value)
+	}
+	// Output:
+	// _nick Ada
+	// _page https://north.example/7
+}
+
+func ExampleValue_Color() {
+	c, err := psyc.Value("#9cf").Color()
+	fmt.Printf("%s %v\n", psyc.AppendColor(nil, c), err)
+	_, err = psyc.Value("blue").Color()
+	fmt.Println(err)
+	// Output:
+	// #99ccff <nil>
+	// psyc: _error_invalid_value_color: neither #rrggbb nor #rgb
+}
+
+func ExamplePacketID() {
+	p := new(psyc.Packet)
+	p.Routing.Set("_context", "psyc://north.example/@hall")
+	p.Routing.Set("_counter", "7")
+	b, err := p.ID().Append(nil)
+	fmt.Printf("%s %v\n", b, err)
+	id, err := psyc.Value(b).PacketID()
+	fmt.Println(id.Counter, err)
+	// Output:
+	// | psyc://north.example/@hall||| 7| <nil>
+	// 7 <nil>
+}

@@ -212,6 +212,16 @@ func FuzzValue(f *testing.F) {
 		v.Flag()
 		v.Date()
 		v.Duration()
+		v.Language()
+		v.Page()
+		v.Nick()
+		v.Uniform()
+		if c, err := v.Color(); err == nil && len(in) == len("#rrggbb") && !bytes.EqualFold(AppendColor(nil, c), in) {
+			t.Fatalf("%q read as %v", in, c)
+		}
+		for _, err := range v.Struct(v) {
+			_ = err
+		}
 		Expand(nil, string(in), func(name string) (Value, bool) { return Value(name), len(name)%2 == 0 })
 	})
 }

@@ -167,11 +167,26 @@ func (in *input) read() (*Packet, error) {
 		in.next = nil
 		return p, nil
 	}
-	p, err := in.dec.Next()
-	if err != nil {
-		return nil, err
+	for {
+		p, err := in.dec.Next()
+		if err != nil {
+			return nil, err
+		}
+		syn := in.c.Syntax()
+		var answer *Packet
+		if syn == PSYC09 {
+			answer = in.state.entity.Answer(p)
+		}
+		err = in.state.apply(p, syn)
+		if answer != nil && in.c.own(p) {
+			in.c.answer(answer)
+		}
+		var fault *Error
+		if !errors.As(err, &fault) || fault.Method != errDiminish {
+			return p, err
+		}
+		in.c.refuse(p, fault) // nothing has changed: no reason to end the circuit
 	}
-	return p, in.state.apply(p, in.c.Syntax())
 }
 
 // log logs about a single packet, at most once a second, so that the peer cannot fill the log.

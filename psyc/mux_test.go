@@ -3,6 +3,7 @@ package psyc
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 )
@@ -76,27 +77,34 @@ func TestServe(t *testing.T) {
 		{"complaint to the circuit", "\n_error_x\n.\n", &Error{Method: "_error_x"}, ""},
 		{"echo", ":_source\t" + ada + "\n:_target\t" + bea + "\n\n_echo_x\n.\n", &Error{Method: "_error_x"}, ""},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				conn, w := newWire(t)
-				c := Accept(conn, config("b.example"))
-				c.AddProof("a.example", Proof{})
-				served := make(chan error, 1)
-				go func() {
-					served <- c.Serve(context.Background(), HandlerFunc(func(context.Context, *Circuit, *Packet) error { return test.err }))
-				}()
-				w.send(".\n:_source\tpsyc://a.example/\n\n_notice_circuit_established\n.\n")
-				w.read()
-				w.send(test.packet)
-				if got := gist(t, w.read(), PSYC09); got != test.want {
-					t.Errorf("answer %q, want %q", got, test.want)
-				}
-				w.send("\n_request_circuit_shutdown\n.\n")
-				if err := <-served; err != nil {
-					t.Error(err)
-				}
+		for _, form := range []struct {
+			syn             Syntax
+			delimiter, name string // of the tag in an answer
+		}{{PSYC09, ".", "_tag_reply"}, {PSYC10, "|", "_tag_relay"}} {
+			in := func(s string) string { return strings.ReplaceAll(s, "\n.\n", "\n"+form.delimiter+"\n") }
+			want := strings.ReplaceAll(test.want, "_tag_reply", form.name)
+			t.Run(test.name+" in "+form.syn.String(), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					conn, w := newWire(t)
+					c := Accept(conn, config("b.example"))
+					c.AddProof("a.example", Proof{})
+					var m Mux
+					m.Handle("", HandlerFunc(func(context.Context, *Circuit, *Packet) error { return test.err }))
+					served := make(chan error, 1)
+					go func() { served <- c.Serve(context.Background(), &m) }()
+					w.send(in(form.delimiter + "\n:_source\tpsyc://a.example/\n\n_notice_circuit_established\n.\n"))
+					w.read()
+					w.send(in(test.packet))
+					if got := gist(t, w.read(), form.syn); got != want {
+						t.Errorf("answer %q, want %q", got, want)
+					}
+					w.send(in("\n_request_circuit_shutdown\n.\n"))
+					if err := <-served; err != nil {
+						t.Error(err)
+					}
+				})
 			})
-		})
+		}
 	}
 }
 

@@ -1,8 +1,15 @@
 package psyc
 
 import (
+	"image/color"
+	"net/url"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/switchyard-im/switchyard/uniform"
 )
 
 // A Value is the bytes of a variable. Its methods read it as the type that the name of the variable declares (see
@@ -83,3 +90,82 @@ func (v Value) Duration() (time.Duration, error) {
 }
 
 const maxSeconds = int64(1<<63-1) / int64(time.Second)
+
+// Color reads _color: "#" and two hexadecimal digits each of red, green and blue, or one each, which counts twice.
+func (v Value) Color() (color.RGBA, error) {
+	refused := &Error{Method: errValue + "_color", Text: "neither #rrggbb nor #rgb"}
+	if len(v) != len("#rgb") && len(v) != len("#rrggbb") || v[0] != '#' || v[1] == '+' || v[1] == '-' {
+		return color.RGBA{}, refused
+	}
+	n, err := strconv.ParseUint(string(v[1:]), 16, 32)
+	if err != nil {
+		return color.RGBA{}, refused
+	}
+	if len(v) == len("#rgb") {
+		n = n>>8<<16 | n>>4&0xf<<8 | n&0xf
+		n |= n << 4
+	}
+	return color.RGBA{uint8(n >> 16), uint8(n >> 8), uint8(n), 0xff}, nil
+}
+
+// AppendColor appends the _color of c as #rrggbb. Its transparency is lost.
+func AppendColor(dst []byte, c color.Color) []byte {
+	const hex = "0123456789abcdef"
+	x := color.NRGBAModel.Convert(c).(color.NRGBA)
+	dst = append(dst, '#')
+	for _, part := range [...]uint8{x.R, x.G, x.B} {
+		dst = append(dst, hex[part>>4], hex[part&0xf])
+	}
+	return dst
+}
+
+// Language reads _language: a language tag in the form of RFC 5646, such as "en" or "de-AT". Only the form is looked
+// at, not whether there is such a language.
+func (v Value) Language() (string, error) {
+	for i, subtag := range strings.Split(string(v), "-") {
+		letters := true
+		for _, c := range []byte(subtag) {
+			letters = letters && (c|0x20)-'a' < 26
+			if c == '_' || !keywordByte[c] {
+				return "", &Error{Method: errValue + "_language", Text: "not a language tag"}
+			}
+		}
+		if len(subtag) < 1 || len(subtag) > 8 || i == 0 && !letters {
+			return "", &Error{Method: errValue + "_language", Text: "not a language tag"}
+		}
+	}
+	return string(v), nil
+}
+
+// Page reads _page: the absolute URL of something to be looked at, such as "https://north.example/". Who opens it
+// decides which schemes he trusts.
+func (v Value) Page() (*url.URL, error) {
+	u, err := url.Parse(string(v))
+	if err != nil {
+		return nil, &Error{Method: errValue + "_page", Text: "not a URL", Err: err}
+	}
+	if u.Scheme == "" || u.Host == "" && u.Opaque == "" {
+		return nil, &Error{Method: errValue + "_page", Text: "not an absolute URL"}
+	}
+	return u, nil
+}
+
+// Nick reads _nick: a name for people to read, in UTF-8, not empty, on one line, without characters that are not shown
+// and without blanks around it.
+func (v Value) Nick() (string, error) {
+	s := string(v)
+	hidden := func(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }
+	if s == "" || !utf8.ValidString(s) || strings.ContainsFunc(s, hidden) || strings.TrimSpace(s) != s {
+		return "", &Error{Method: errValue + "_nick", Text: "not a nickname"}
+	}
+	return s, nil
+}
+
+// Uniform reads _uniform and _entity, and routing variables such as _source: an address, see [uniform.Parse].
+func (v Value) Uniform() (uniform.Uniform, error) {
+	u, err := uniform.Parse(string(v))
+	if err != nil {
+		return uniform.Uniform{}, &Error{Method: errValue + "_uniform", Text: "not a uniform", Err: err}
+	}
+	return u, nil
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"image/color"
 	"slices"
 	"strings"
 	"testing"
@@ -332,6 +333,89 @@ func TestTypedReadings(t *testing.T) {
 		refused(t, Value(in), err)
 		_, err = Value(in).Date()
 		refused(t, Value(in), err)
+	}
+}
+
+func TestReadings(t *testing.T) {
+	for _, test := range []struct {
+		what     string
+		read     func(Value) (string, error)
+		accepted map[string]string
+		refused  []string
+	}{
+		{
+			"_color", func(v Value) (string, error) {
+				c, err := v.Color()
+				return string(AppendColor(nil, c)), err
+			},
+			map[string]string{"#99ccff": "#99ccff", "#9CF": "#99ccff", "#012": "#001122", "#000000": "#000000"},
+			[]string{"", "#", "99ccff", "#99ccf", "#99ccffff", "#99ccfg", "#+9ccff", "#-12", "red", " #99ccff"},
+		},
+		{
+			"_language", Value.Language,
+			map[string]string{"en": "en", "de-AT": "de-AT", "zh-Hans-CN": "zh-Hans-CN", "es-419": "es-419", "x-klingon": "x-klingon"},
+			[]string{"", "-", "en-", "-en", "en_GB", "en GB", "12", "englisches", "e\nn", "é"},
+		},
+		{
+			"_page", func(v Value) (string, error) {
+				u, err := v.Page()
+				if err != nil {
+					return "", err
+				}
+				return u.String(), nil
+			},
+			map[string]string{"https://north.example/7?a=b#c": "https://north.example/7?a=b#c", "mailto:ada@north.example": "mailto:ada@north.example"},
+			[]string{"", "north.example", "/path", "http://", "http://a b/", "http://a/\n", ":x", "%zz"},
+		},
+		{
+			"_nick", Value.Nick,
+			map[string]string{"Ada": "Ada", "Ada L.": "Ada L.", "grüße ☂": "grüße ☂"},
+			[]string{"", " ", " Ada", "Ada ", "a\nb", "a\x00", "\xff", "a\u2028b", "a\u0085b"},
+		},
+		{
+			"_uniform", func(v Value) (string, error) {
+				u, err := v.Uniform()
+				return u.String(), err
+			},
+			map[string]string{"psyc://north.example/~ada": "psyc://north.example/~ada", "xmpp:ada@north.example": "xmpp:ada@north.example"},
+			[]string{"", "ada", "psyc://"},
+		},
+		{
+			"_struct", func(v Value) (string, error) {
+				var out strings.Builder
+				for e, err := range v.Struct(Value("|=_nick|=_picture")) {
+					if err != nil {
+						return "", err
+					}
+					fmt.Fprintf(&out, "%s=%s ", e.Type, e.Value)
+				}
+				return out.String(), nil
+			},
+			map[string]string{"| ada|5 a|b|c": "_nick=ada _picture=a|b|c ", "||": "_nick= _picture= ", "|=_nick ada|=_picture_x p": "_nick=ada _picture=p "},
+			[]string{"", "| ada", "| a| b| c", "|=_page ada| b"},
+		},
+	} {
+		for in, want := range test.accepted {
+			if got, err := test.read(Value(in)); err != nil || got != want {
+				t.Errorf("%s %q: %q, %v, want %q", test.what, in, got, err, want)
+			}
+		}
+		for _, in := range test.refused {
+			if got, err := test.read(Value(in)); !errors.Is(err, &Error{Method: errValue + test.what}) {
+				t.Errorf("%s %q: %q, %v", test.what, in, got, err)
+			}
+		}
+	}
+	for _, definition := range []string{"| x", "||", "|=_nick x", "x y"} {
+		for _, err := range Value("| a| b").Struct(Value(definition)) {
+			if err == nil {
+				t.Errorf("defined by %q", definition)
+			}
+			break
+		}
+	}
+	if got := string(AppendColor(nil, color.White)); got != "#ffffff" {
+		t.Errorf("white is %q", got)
 	}
 }
 
