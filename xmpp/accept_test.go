@@ -189,7 +189,7 @@ func TestAcceptLegacy(t *testing.T) {
 			{send: `</stream:stream>`},
 			{want: `</stream:stream>`},
 		}.play(t, ours)
-		if err := <-done; err != nil {
+		if err := <-done; err != nil && err != ErrClosed { // the peer may close before Negotiate returns
 			t.Error(err)
 		}
 		if strings.Contains(got, "version='1.0'?><stream:stream version") || strings.Contains(got, "features") {

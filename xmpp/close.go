@@ -38,7 +38,7 @@ func (s *Stream) Close() error {
 	defer cancel()
 	var err error
 	if opened {
-		s.out.seal(ErrClosed, closingTag)
+		s.out.seal(ErrClosed, s.lastAck()+closingTag)
 		if err = s.out.flush(ctx); err == nil {
 			s.awaitPeer(ctx)
 		}
@@ -171,6 +171,7 @@ func (s *Stream) finished() {
 	s.finish.Do(func() {
 		s.transport().Close()
 		s.in.leave(s.Err())
+		s.suspend()
 		close(s.closed)
 	})
 }
@@ -196,7 +197,10 @@ func (s *Stream) Hijack() (net.Conn, []byte, error) {
 		return nil, nil, err
 	}
 	s.debug("connection taken over")
-	s.finish.Do(func() { close(s.closed) })
+	s.finish.Do(func() {
+		s.suspend()
+		close(s.closed)
+	})
 	return conn, bytes.Clone(s.rd.buffered()), nil
 }
 

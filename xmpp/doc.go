@@ -62,13 +62,17 @@
 //	return s.Send(ctx, stanza)
 //
 // What is negotiated is a list of [Feature] values, tried in order: [StartTLS], SASL EXTERNAL by [External] (XEP-0178) and
-// dialback by [Dialback] (XEP-0220). Others plug in, up to one that takes the connection over for another protocol
+// dialback by [Dialback] (XEP-0220), and what follows below. Others plug in, up to one that takes the connection over for another protocol
 // ([Stream.Hijack]). TLS is required unless [Config] says otherwise. Finding the peer, dialling it, and choosing between
 // streams is left to the caller, and so is asking an authoritative server, which needs all three: see [DialbackConfig].
 //
 // [Component] makes the stream one between a server and an external component (XEP-0114), in either role; stanzas
 // flow both ways on it. With [Bidi] (XEP-0288) they do so between servers, too, which then need one stream instead of two; what
 // the initiating side takes from the accepting one is limited to what TLS proved.
+//
+// With [Management] (XEP-0198) each side acknowledges what it has handled, and a session goes on in another stream when its connection
+// breaks ([Stream.Resume]), without losing or doubling a stanza. Where the peer cannot do that, [Stream.Unacknowledged]
+// gives back what has to be sent again; without stream management [Stream.Unsent] gives back only what certainly did not arrive.
 //
 // Nobody is believed by name. What a peer has proved is a set of pairs of domains ([Stream.Proofs]); a stanza from any other
 // domain, or to one that is not hosted, ends its stream and no other. An answer to dialback counts only if it was asked for

@@ -245,3 +245,73 @@ func ExampleComponent() {
 	}
 	// Output: any@echo.capulet.example says: But soft!
 }
+
+// A connection breaks, and the next one goes on where it left off.
+func ExampleStream_Resume() {
+	ctx := context.Background()
+	believe := func(_ context.Context, local, remote, id, key string) error { return nil }
+	cfg := &xmpp.Config{
+		Local: "montague.example", Remote: "capulet.example",
+		Hosted: func(domain string) bool { return domain == "capulet.example" },
+		Features: []xmpp.Feature{
+			xmpp.Dialback(xmpp.DialbackConfig{Verify: believe}),
+			xmpp.Management(xmpp.ManagementConfig{Queue: 1}), // so that Send waits for one acknowledgement after the other
+		},
+		Plaintext: true,
+	}
+	got := make(chan string, 2)
+	connect := func(old *xmpp.Stream) (*xmpp.Stream, net.Conn) {
+		here, there := net.Pipe()
+		go func() {
+			s := xmpp.Accept(there, cfg)
+			defer s.Close()
+			if s.Negotiate(ctx) != nil {
+				return
+			}
+			for st, err := range s.Stanzas(ctx) {
+				if err != nil {
+					return
+				}
+				got <- st.Text("body")
+			}
+		}()
+		s := xmpp.Initiate(here, cfg)
+		if old != nil {
+			s.Resume(old)
+		}
+		if err := s.Negotiate(ctx); err != nil {
+			fmt.Println(err)
+		}
+		go func() {
+			for range s.Stanzas(ctx) { // acknowledgements arrive here
+			}
+		}()
+		return s, here
+	}
+	send := func(s *xmpp.Stream, body string) {
+		msg := &xmpp.Stanza{
+			Kind: xmpp.Message,
+			From: uniform.MustParseJID("romeo@montague.example"),
+			To:   uniform.MustParseJID("juliet@capulet.example"),
+		}
+		msg.SetText("body", body)
+		if err := s.Send(ctx, msg); err != nil {
+			fmt.Println(err)
+		}
+	}
+
+	s, conn := connect(nil)
+	send(s, "But soft!")
+	send(s, "What light?")
+	conn.Close() // who knows how far that came
+	<-s.Done()
+	again, _ := connect(s)
+	defer again.Close()
+	fmt.Println("resumed:", again.Resumed())
+	fmt.Println(<-got)
+	fmt.Println(<-got)
+	// Output:
+	// resumed: true
+	// But soft!
+	// What light?
+}

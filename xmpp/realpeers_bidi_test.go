@@ -8,21 +8,13 @@ import (
 	"github.com/switchyard-im/switchyard/xmpp"
 )
 
-// prosodyModules are those that the kit loads, with a few more.
-func prosodyModules(more string) string {
-	return `modules_enabled = { "roster"; "saslauth"; "tls"; "disco"; "presence"; "message"; "iq"; "ping"; "version"; ` +
-		`"posix"; "s2s"; "s2s_auth_certs"; ` + more + ` }
-modules_disabled = { "http"; "limits"; "dialback" }
-`
-}
-
 // One stream carries both directions, whoever opened it.
 func TestRealBidi(t *testing.T) {
 	ctx := realPeers(t)
 	ca := rig.NewCA(t)
 	s := newSite(t, ca)
 	peer := rig.Prosody(t, rig.Options{
-		Security: rig.TLS, CA: ca, Resolver: s.resolver.Addr(), Extra: prosodyModules(`"s2s_bidi"`),
+		Security: rig.TLS, CA: ca, Resolver: s.resolver.Addr(), Modules: []string{"s2s_bidi"},
 	})
 	s.meet(peer, s.startTLS(), xmpp.Bidi(xmpp.BidiConfig{Verify: trust(ca)}), external(ca))
 	user := login(ctx, t, peer, "romeo")

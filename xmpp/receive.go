@@ -201,7 +201,8 @@ func (s *Stream) release() { <-s.reading }
 //
 // The loop ends without an error when the peer closes the stream; [Stream.Close] then answers it. Otherwise the last
 // thing that it yields is an error: the context's cause, after which Stanzas may be called again; [ErrHijacked]; or
-// why the stream has ended, in which case the peer has been told and the connection is being closed.
+// why the stream has ended, in which case the peer has been told and the connection is being closed. With [Management] a stanza is
+// acknowledged when the body of the loop is through with it.
 func (s *Stream) Stanzas(ctx context.Context) iter.Seq2[*Stanza, error] {
 	return func(yield func(*Stanza, error) bool) {
 		if err := s.acquire(ctx); err != nil {
@@ -222,7 +223,9 @@ func (s *Stream) Stanzas(ctx context.Context) iter.Seq2[*Stanza, error] {
 		for len(s.held) > 0 {
 			st := s.held[0]
 			s.held = s.held[1:]
-			if !yield(st, nil) {
+			more := yield(st.Stanza, nil)
+			st.session.count()
+			if !more {
 				return
 			}
 		}
@@ -237,8 +240,13 @@ func (s *Stream) Stanzas(ctx context.Context) iter.Seq2[*Stanza, error] {
 				yield(nil, err)
 				return
 			case st == nil:
-			case !yield(st, nil):
-				return
+			default:
+				session := s.counting
+				more := yield(st, nil)
+				session.count()
+				if !more {
+					return
+				}
 			}
 		}
 	}
@@ -246,6 +254,12 @@ func (s *Stream) Stanzas(ctx context.Context) iter.Seq2[*Stanza, error] {
 
 // heldStanzas is how many stanzas are held for a loop over Stanzas that is yet to come.
 const heldStanzas = 64
+
+// A heldStanza is one of those, and the session that counts it.
+type heldStanza struct {
+	*Stanza
+	session *session
+}
 
 // hold keeps a stanza that arrived while the stream was read for something else.
 func (s *Stream) hold(st *Stanza) error {
@@ -255,7 +269,7 @@ func (s *Stream) hold(st *Stanza) error {
 	case len(s.held) == heldStanzas:
 		return s.fail(&StreamError{Condition: ResourceConstraint, Text: "too many stanzas that nobody reads", Local: true})
 	}
-	s.held = append(s.held, st.Clone())
+	s.held = append(s.held, heldStanza{st.Clone(), s.counting})
 	return nil
 }
 
@@ -293,7 +307,11 @@ func (s *Stream) receive(ctx context.Context) (*Stanza, error) {
 		return nil, err
 	}
 	if e.Is(s.space, "message") || e.Is(s.space, "presence") || e.Is(s.space, "iq") {
-		return s.admit(e)
+		st, err := s.admit(e)
+		if st == nil && err == nil {
+			s.counting.count() // it has been answered
+		}
+		return st, err
 	}
 	return nil, s.dispatch(ctx, e)
 }

@@ -16,19 +16,21 @@ type output struct {
 	keepAlive time.Duration
 	broken    func(error) // called once, in the writing goroutine, when a write has failed
 
-	mu      sync.Mutex
-	conn    net.Conn
-	buf     []byte
-	spans   []span // of the stanzas in buf
-	spare   []byte // the buffer that was written last, to be used again
-	spared  []span // likewise
-	writing bool
-	changed chan struct{} // closed when writing goes on or ends; nil while nobody waits for that
-	sealed  error         // nothing more may be appended, and why
-	err     error         // a write has failed
-	last    time.Time     // of the last write
-	stanzas uint64
-	timer   *time.Timer // for keep-alive
+	mu                   sync.Mutex
+	conn                 net.Conn
+	buf                  []byte
+	spans                []span // of the stanzas in buf
+	spare                []byte // the buffer that was written last, to be used again
+	spared               []span // likewise
+	writing              bool
+	changed              chan struct{} // closed when writing goes on or ends; nil while nobody waits for that
+	sealed               error         // nothing more may be appended, and why
+	err                  error         // a write has failed
+	last                 time.Time     // of the last write
+	stanzas              uint64
+	timer                *time.Timer // for keep-alive
+	session              *session    // keeps what is sent; nil without stream management
+	owesAck, owesRequest bool        // to be written with what comes next, or alone
 }
 
 // A span is where a stanza stands in a buffer.
@@ -66,6 +68,32 @@ func (o *output) start() {
 	}
 }
 
+// owe has an acknowledgement, or a request for one, written. It never waits: if both sides waited for room before they
+// acknowledge, neither would read. However often it is called, the peer gets no more of them than it reads.
+func (o *output) owe(ack, request bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.owesAck = o.owesAck || ack
+	o.owesRequest = o.owesRequest || request
+	if !o.writing {
+		o.settle()
+		o.start()
+	}
+}
+
+// settle appends what is owed. o.mu is held.
+func (o *output) settle() {
+	if o.sealed == nil && o.session != nil {
+		if o.owesAck {
+			o.buf = o.session.appendAck(o.buf)
+		}
+		if o.owesRequest {
+			o.buf = o.session.request(o.buf)
+		}
+	}
+	o.owesAck, o.owesRequest = false, false
+}
+
 // wait waits for the writing goroutine to go on, or for ctx. o.mu is held, but not while it waits.
 func (o *output) wait(ctx context.Context) error {
 	if o.changed == nil {
@@ -93,7 +121,11 @@ func (o *output) signal() {
 // write writes until nothing waits.
 func (o *output) write() {
 	o.mu.Lock()
-	for o.err == nil && len(o.buf) > 0 {
+	for o.err == nil {
+		o.settle()
+		if len(o.buf) == 0 {
+			break
+		}
 		b, spans, conn := o.buf, o.spans, o.conn
 		o.buf, o.spans = o.spare[:0], o.spared[:0]
 		o.spare, o.spared = nil, nil
@@ -225,7 +257,7 @@ func (s *Stream) Send(ctx context.Context, st *Stanza) error {
 	local, remote := st.From.Domain(), st.To.Domain()
 	s.mu.Lock()
 	ok := covers(s.authorized, pair{local, remote})
-	limit, err := s.peerLimit, s.err
+	limit, err, session := s.peerLimit, s.err, s.session
 	s.mu.Unlock()
 	select {
 	case <-s.peerClosed:
@@ -240,6 +272,11 @@ func (s *Stream) Send(ctx context.Context, st *Stanza) error {
 	case !ok:
 		return fmt.Errorf("xmpp: sending from %s to %s: %w", local, remote, NotAuthorized)
 	}
+	if session != nil {
+		if err := session.room(ctx, s); err != nil {
+			return err
+		}
+	}
 	size := 0
 	err = s.out.append(ctx, func(dst []byte) []byte {
 		whole := st.AppendFor(dst, s.space)
@@ -248,6 +285,9 @@ func (s *Stream) Send(ctx context.Context, st *Stanza) error {
 		}
 		s.out.stanzas++
 		s.out.spans = append(s.out.spans, span{len(dst), len(whole)})
+		if s.out.session != nil {
+			return s.out.session.push(whole, len(dst))
+		}
 		return whole
 	})
 	if err == nil && size > limit {
@@ -261,11 +301,14 @@ func (s *Stream) Send(ctx context.Context, st *Stanza) error {
 
 // Unsent returns the stanzas that Send took and that had not been written in full when the stream ended, in their order.
 // The peer has seen none of them whole. It returns nil before [Stream.Done] is closed, and after a hijack, which
-// writes everything first.
+// writes everything first. If another stream carries the session on, that one has sent them, too.
 func (s *Stream) Unsent() []*Stanza {
 	select {
 	case <-s.closed:
 	default:
+		return nil
+	}
+	if ss := s.managed(); ss != nil && !ss.carriedBy(s) {
 		return nil
 	}
 	o := &s.out

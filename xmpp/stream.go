@@ -120,11 +120,15 @@ type Stream struct {
 	reading  chan struct{}
 	in       input
 	rd       *reader
-	admitted pair      // the pair of the last stanza
-	held     []*Stanza // arrived while nobody ranged over Stanzas
-	legacy   bool      // the peer's header has no version: no features
+	admitted pair         // the pair of the last stanza
+	held     []heldStanza // arrived while nobody ranged over Stanzas
+	counting *session     // counts what arrives
+	resuming *resumption
+	legacy   bool // the peer's header has no version: no features
 
 	saslRefused int // attempts to authenticate
+
+	resumes *Stream // set before Negotiate
 
 	out output
 
@@ -153,7 +157,9 @@ type Stream struct {
 	proven     map[pair]Proof
 	authorized map[pair]struct{}
 	waiting    map[exchange]*request
-	verifying  int // dialback keys of the peer that are being verified
+	verifying  int      // dialback keys of the peer that are being verified
+	session    *session // stream management
+	isResumed  bool
 	received   uint64
 	warned     time.Time // when something was last logged at warn level
 	suppressed int       // and what has been left out since

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"text/template"
@@ -47,6 +48,8 @@ type Options struct {
 	Component string
 	// Debug makes the server log what passes it; ejabberd then logs all XML, also what is inside TLS.
 	Debug bool
+	// Modules are loaded by Prosody besides those that the kit needs: "smacks", "s2s_bidi".
+	Modules []string
 	// Extra is added to the configuration: Lua before the first host in Prosody, more entries of "modules" in ejabberd.
 	Extra string
 }
@@ -96,6 +99,8 @@ type conf struct {
 	CertFile, KeyFile   string
 	BundleFile          string
 	Secret, Extra       string
+	Modules             []string
+	Bidi                bool // whether s2s_bidi, which Prosody loads by itself, is among them
 }
 
 // newConf works out the options. The files of the server go to dir.
@@ -122,6 +127,8 @@ func newConf(t TB, o Options, domain, dir string) *conf {
 		Dialback:   o.Security != TLS,
 		Secret:     randomName(),
 		Extra:      o.Extra,
+		Modules:    o.Modules,
+		Bidi:       slices.Contains(o.Modules, "s2s_bidi"),
 	}
 	if err := os.Mkdir(c.Data, 0o700); err != nil {
 		t.Fatalf("%v", err)
