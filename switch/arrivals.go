@@ -21,7 +21,7 @@ const (
 func (r *Router) claim(link *Link, key route) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, known := link.before[key]; known {
+	if _, known := link.before[key]; known || link.gone {
 		return
 	}
 	if link.before == nil {
@@ -48,7 +48,7 @@ func (r *Router) arrive(ctx context.Context, link *Link, key route) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	link.before[key] = nil
+	link.before[key] = nil // lets go of links that have gone
 }
 
 func (r *Router) predecessor(link *Link, key route) *Link {
@@ -61,13 +61,18 @@ func (r *Router) predecessor(link *Link, key route) *Link {
 func (r *Router) departed(link *Link) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	link.gone = true
 	for key, before := range link.before {
-		switch {
-		case r.links.arrivals[key] != link:
-		case before == nil:
-			delete(r.links.arrivals, key)
-		default:
+		if r.links.arrivals[key] != link {
+			continue
+		}
+		for before != nil && before.gone {
+			before = before.before[key]
+		}
+		if before != nil {
 			r.links.arrivals[key] = before
+		} else {
+			delete(r.links.arrivals, key)
 		}
 	}
 }

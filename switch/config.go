@@ -62,11 +62,15 @@ type Config struct {
 	spoken   *memory
 	behind   func(func())
 	leaving  func() bool
+
+	verifying chan struct{} // holds a token for each dialback key that is being verified; nil: any number
 }
 
 // Hosts knows the domains that live here. It is asked again and again, so domains may come and go.
 type Hosts interface {
-	// Certificate returns domain's certificate, nil if it has none, or an error that wraps [ErrNotHosted].
+	// Certificate returns domain's certificate, nil if it has none, or an error that wraps [ErrNotHosted] if it does not live
+	// here. Any other error means that it does, and that there is no certificate at the moment. It must not block for long, nor
+	// call methods of the router.
 	Certificate(domain string) (*tls.Certificate, error)
 }
 
@@ -154,7 +158,7 @@ func (c *Config) hosted(domain string) bool {
 		return false
 	}
 	_, err := c.Hosts.Certificate(domain)
-	return err == nil
+	return !errors.Is(err, ErrNotHosted) // a certificate that cannot be had makes a domain nobody else's
 }
 
 // taking reports whether peers may still begin to send.

@@ -70,10 +70,10 @@ func (q *sequence) check(t *testing.T, sent, breaks, inFlight int) {
 
 // Links that break in the middle of floods both ways: what the connection has not taken goes by the next one, in its place.
 func TestCuts(t *testing.T) {
-	const messages, size = 4000, 1000
+	const messages, size = 3000, 1000
 	for name, protocol := range map[string]psycswitch.Protocol{"PSYC": 0, "XMPP": psycswitch.XMPP} {
 		t.Run(name, func(t *testing.T) {
-			for seed := range 3 {
+			for seed := range 2 {
 				synctest.Test(t, func(t *testing.T) {
 					random := rand.New(rand.NewPCG(uint64(seed), 0))
 					w := newTown(t)
@@ -213,7 +213,7 @@ func TestTapCuts(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs sockets")
 	}
-	const messages = 20_000
+	const messages = 8000
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -113,11 +113,8 @@ func (d *dialling) hints(ctx context.Context, xmppAlone bool) iter.Seq2[Hint, er
 
 // initiate makes a link of a connection that we opened.
 func (d *dialling) initiate(ctx context.Context, conn *Connection, maySwitch bool) (*Link, error) {
-	if end, ok := ctx.Deadline(); ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Until(end)/2)
-		defer cancel()
-	}
+	ctx, cancel := halfTime(ctx)
+	defer cancel()
 	link := newLink(d.cfg, conn.Conn)
 	link.dialled, link.local, link.remote = true, d.local, d.remote
 	var err error
@@ -142,6 +139,15 @@ func (d *dialling) initiate(ctx context.Context, conn *Connection, maySwitch boo
 		return nil, fmt.Errorf("psycswitch: %s to %s at %v: %w", d.local, d.remote, conn.RemoteAddr(), err)
 	}
 	return link, nil
+}
+
+// halfTime leaves half of the time that ctx has for what may have to be done after this.
+func halfTime(ctx context.Context) (context.Context, context.CancelFunc) {
+	end, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Until(end)/2)
 }
 
 func newLink(cfg *Config, conn net.Conn) *Link {

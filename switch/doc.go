@@ -35,38 +35,72 @@
 //
 // What was proved before the switch holds after it. The receiving side knows the initiator's domains by dialback or
 // certificate. The initiator knows the domain that it asked for by the certificate that the server showed in TLS, or else
-// by having dialled it, which is worth as much as dialback is: both trust the name servers. Another pair of domains is asked for with
+// by having dialled it, which is worth as much as the name servers are, and so as much as dialback. Another pair of domains is asked for with
 // _request_authorization (_uniform_source, _uniform_target); a pair that cannot be proved on this connection gets one of its own.
 //
 // # Delivery
 //
 // A router accepts from a link only what comes from a domain that the link's peer has proved and goes to a domain
-// hosted here. Order is kept for each pair of domains. A stanza that was given to a link and not yet written when the
-// link broke is sent by the next one. What has been written but not processed when a link breaks can be lost, as with
-// any XMPP server that has no stream management.
+// hosted here. Nobody can prove a hosted domain to its own router.
 //
-// # Log keys
+// Order is kept for each pair of domains, over messages, presence and iq, errors included. A stanza that was given to a link and not
+// yet written when the link broke goes first by the next one. What has been written and not processed when a link breaks is lost,
+// as with any XMPP server that has no stream management: a run of stanzas at the end of what went by that link. Nothing is
+// sent twice. What comes by a new link waits until that is handled which came by the link before.
 //
-// With [Config].Logger set, these keys are used; values of secrets and stanza payloads are never logged.
+// A domain that cannot be reached is tried once, and what waits for it bounces; if its last link has worked, it is tried for 30 seconds more.
+// Then it is left alone for a second, later for up to a minute, and what is sent to it meanwhile bounces at once.
+// Bounces name a condition of RFC 6120 section 8.3.3:
 //
-//	addr       address of the other end of a connection
-//	local      domain that lives here
-//	remote     domain that lives elsewhere
+//	remote-server-not-found   DNS has no way to the domain, or who answers there does not host it
+//	remote-server-timeout     nobody answers, or the two sides come to no terms, such as TLS that one of them demands
+//	resource-constraint       the queue is full
+//	policy-violation          larger than the peer takes, or not for its protocol
+//
+// They come from the target, with the id of the stanza, and repeat its children in front of the error unless these are what was
+// wrong. Errors, results, headlines, and presence that is addressed to nobody in particular never bounce.
+//
+// # Log
+//
+// With [Config].Logger set, these messages are logged, warnings first; payloads and secrets never are. Streams and circuits log
+// with the same logger, see [xmpp.Config] and [psyc.Circuit].
+//
+//	domain not reached    local, remote, stanzas (that bounce), error
+//	packet refused        the link, from, error
+//	answer not sent       from, to, error: nobody will hear of what was refused
+//	connection refused    addr, error: a limit of Intake
+//	accept failed         listener, error: for a moment
+//	link up               the link
+//	link switched         the link
+//	link down             the link, error (nil if in order)
+//	link refused          addr, error
+//	nothing proved        the link, which is closed
+//	link closed           the link, idle: by us, without traffic or too old
+//	pair not authorized   the link, error: another one is dialled
+//	refusal not sent      the link, error
+//
+// The link stands for these keys:
+//
 //	protocol   XMPP or PSYC
+//	local      domain that lives here, of the first pair
+//	remote     domain that lives elsewhere
+//	addr       address of the other end
 //	dialled    whether we opened the connection
 //	tls        version and cipher suite, or "none"
-//	hint       what the resolver said (Hint.String)
-//	stanzas    number of stanzas concerned
-//	from, to   addresses of a stanza
-//	listener   address that connections are accepted on
-//	error      what went wrong
 //
 // # Limits
 //
-//	Config.DialTimeout       look-up, connection, proof        30 s
-//	QueueLimits.Stanzas      waiting for one pair of domains   10,000
-//	QueueLimits.Bytes        waiting in all                    64 MiB
-//	Router.Grace             orderly end                       10 s
-//	back-off                 between attempts at a domain      1 s, doubled up to 1 min
-//	xmpp.Limits, psyc.Limits what a peer can make us hold      see there
+//	Config.DialTimeout        look-up, connection, proof, either way    30 s, half of what is left for one address
+//	QueueLimits.Stanzas       waiting for one pair of domains           10,000
+//	QueueLimits.Bytes         waiting in all                            64 MiB
+//	IntakeLimits.Handshakes   accepted connections without a proof      1,000
+//	IntakeLimits.PerAddress   accepted connections from one address     250
+//	IntakeLimits.Connections  accepted connections in all               10,000
+//	Router.Idle               a link without traffic                    15 min
+//	Router.Grace              orderly end                               10 s
+//	xmpp.Limits, psyc.Limits  what a peer can make us hold              512 KiB a stanza, 8 KiB before a proof; see there
+//	answer to <switching/>                                              10 s; a peer that fails is not asked for 1 h
+//	age of a link that we dialled                                       23 h, as proofs hold 24 h
+//	Send to a link that takes nothing                                   10 s
+//	links in a row that break before they take anything                 4
 package psycswitch

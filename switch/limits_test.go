@@ -248,6 +248,38 @@ func TestQueueFull(t *testing.T) {
 	}
 }
 
+// Stanzas to ever new domains leave nothing behind but a bounded memory of what went wrong.
+func TestNothingIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(t)
+		north := w.add("10.0.0.1", plain("north.example"), func(y *yard) {
+			y.Handler = psycswitch.HandlerFunc(func(context.Context, psycswitch.Sender, *xmpp.Stanza) error { return nil })
+			y.Trace = nil
+		})
+		south := w.add("10.0.0.2", plain("south.example"), nil)
+		w.start()
+		for i := range psycswitch.MaxTroubles + 1000 {
+			north.send(chat("ada@north.example", fmt.Sprintf("bob@d%d.example", i), "1", "hello"))
+			if i%1000 == 0 {
+				synctest.Wait()
+			}
+		}
+		north.send(chat("ada@north.example", "ada@north.example", "1", "hello"))
+		north.send(chat("ada@north.example", "bob@south.example", "1", "hello"))
+		south.next()
+		synctest.Wait()
+		if n := psycswitch.Troubles(north.Router); n == 0 || n > psycswitch.MaxTroubles {
+			t.Errorf("trouble with %d routes", n)
+		}
+		time.Sleep(time.Hour) // links have gone
+		for _, y := range w.yards {
+			if held := psycswitch.Held(y.Router); held != "" {
+				t.Errorf("left at %s: %s", y.ip, held)
+			}
+		}
+	})
+}
+
 // Where the link is up but its peer does not read, Send waits while there is hope, and no longer than its context.
 func TestSendWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -45,7 +45,8 @@ type Link struct {
 	// Of the router that has adopted the link:
 	released chan struct{}   // closed when the last stanza has been handled
 	busy     atomic.Bool     // a stanza is being handled
-	before   map[route]*Link // who was the one that a route came by; Router.mu guards it
+	before   map[route]*Link // the link by which a route came until this one may; Router.mu guards it and gone
+	gone     bool            // nothing comes by it any more
 	arrived  map[route]bool  // routes that stanzas have come by; of the reading goroutine
 	arriving route           // the last one
 	retire   sync.Once       // taking the link out of service

@@ -191,21 +191,19 @@ func (r *Router) linkFor(ctx context.Context, key route) (*Link, error) {
 
 // find returns a link that carries key already, or that the peer lets carry it, and has key take it from now on.
 func (r *Router) find(ctx context.Context, key route) *Link {
-	r.mu.Lock()
 	var may, others []*Link
-	for l := range r.links.all {
+	for _, l := range r.snapshot() {
 		switch {
 		case l.carries(key):
-			r.links.byRoute[key] = l
-			r.mu.Unlock()
-			return l
+			if r.assign(key, l) {
+				return l
+			}
 		case l.mayCarry(key):
 			may = append(may, l)
 		default:
 			others = append(others, l)
 		}
 	}
-	r.mu.Unlock()
 	for _, l := range others {
 		if len(may) == 0 && l.certified(key.remote) {
 			may = append(may, l)
@@ -219,17 +217,22 @@ func (r *Router) find(ctx context.Context, key route) *Link {
 			r.log(ctx, slog.LevelDebug, "pair not authorized", append(l.attrs(), "error", err)...)
 			continue
 		}
-		r.mu.Lock()
-		known := r.links.all[l]
-		if known {
-			r.links.byRoute[key] = l
-		}
-		r.mu.Unlock()
-		if known {
+		if r.assign(key, l) {
 			return l
 		}
 	}
 	return nil
+}
+
+// assign has key take link from now on, unless that is no link of the router's any more.
+func (r *Router) assign(key route, link *Link) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.links.all[link] {
+		return false
+	}
+	r.links.byRoute[key] = link
+	return true
 }
 
 // end closes links in order and waits until all that came by them has been handled, or until ctx ends. It returns how many

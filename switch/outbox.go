@@ -81,7 +81,10 @@ const (
 // enqueue puts s, which is the router's from now on, into the outbox of its route.
 func (r *Router) enqueue(ctx context.Context, s *xmpp.Stanza, p patience) error {
 	for {
-		room, stuck, err := r.tryEnqueue(s, p)
+		room, stuck, err := r.tryEnqueue(s, p, false)
+		if room == nil && err != nil && p == wait && r.hosted(s.To.Domain()) {
+			room, stuck, err = r.tryEnqueue(s, p, true) // our own handler takes what is in front
+		}
 		if room == nil {
 			return err
 		}
@@ -99,7 +102,8 @@ func (r *Router) enqueue(ctx context.Context, s *xmpp.Stanza, p patience) error 
 }
 
 // tryEnqueue takes s and returns nil, or says why s is refused. Where p allows that there is a channel to wait on as well, and how long.
-func (r *Router) tryEnqueue(s *xmpp.Stanza, p patience) (room <-chan struct{}, stuck time.Duration, err error) {
+// here says that s stays here.
+func (r *Router) tryEnqueue(s *xmpp.Stanza, p patience, here bool) (room <-chan struct{}, stuck time.Duration, err error) {
 	key, size, limit := routeOf(s), cost(s), r.Queue.withDefaults()
 	if p == insist {
 		limit.Stanzas, limit.Bytes = 2*limit.Stanzas, 2*limit.Bytes
@@ -122,7 +126,7 @@ func (r *Router) tryEnqueue(s *xmpp.Stanza, p patience) (room <-chan struct{}, s
 	}
 	err = fmt.Errorf("psycswitch: %v: %d stanzas wait: %w", key, waiting, ErrQueueFull)
 	stuck = stall
-	switch flows := r.flows(key); {
+	switch flows := here && r.state != idle || r.flows(key); {
 	case waiting == 0 || p == refuse || p == wait && !flows:
 		return nil, 0, err // nothing here will make room, or not soon
 	case !flows:
@@ -134,9 +138,9 @@ func (r *Router) tryEnqueue(s *xmpp.Stanza, p patience) (room <-chan struct{}, s
 	return o.room, stuck, err
 }
 
-// flows reports whether a link takes what goes by key, or did a moment ago, or this very process does; r.mu is held.
+// flows reports whether a link takes what goes by key, or did a moment ago; r.mu is held.
 func (r *Router) flows(key route) bool {
-	if r.links.byRoute[key] != nil || r.state != idle && r.hosted(key.remote) {
+	if r.links.byRoute[key] != nil {
 		return true
 	}
 	t, _ := r.links.trouble.Get(key)

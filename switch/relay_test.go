@@ -119,6 +119,36 @@ func TestOwnDomainsAreNotProved(t *testing.T) {
 	}
 }
 
+// Not even a certificate proves one of our own domains to us, on a stream or on a circuit; the same certificate is good for others.
+func TestOwnDomainsAreNotCertified(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(t)
+		ca := w.tls()
+		north := w.add("10.0.0.1", with(ca.issue("north.example"), "north.example"), nil)
+		w.start()
+		stolen := ca.issue("north.example", "peer.example")
+		c := w.dialTLS("10.0.0.7", "10.0.0.1"+port, stolen, "xmpp-server")
+		if got := c.openStream("north.example", "north.example"); strings.Contains(got, "EXTERNAL") {
+			t.Errorf("offered %q", got)
+		}
+		c.send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>")
+		c.expect("<not-authorized/>")
+		c.send("<db:result from='north.example' to='north.example'>key</db:result>")
+		c.expect("type='invalid'")
+
+		c = w.dialTLS("10.0.0.7", "10.0.0.1"+port, stolen, "psyc")
+		c.send(greeting + strings.ReplaceAll(goodPacket, "peer.example", "north.example"))
+		c.expect("_error_rejected_relay_incoming\n")
+
+		c = w.dialTLS("10.0.0.7", "10.0.0.1"+port, stolen, "xmpp-server")
+		c.external("peer.example", "north.example")
+		c.send(goodMessage)
+		if got := north.next(); got.ID != "good" || len(north.got) > 0 {
+			t.Errorf("got %s", got.Append(nil))
+		}
+	})
+}
+
 // The same on a circuit, where only what is not allowed is refused, and the circuit goes on.
 func TestCircuitRefusals(t *testing.T) {
 	packet := func(routing ...string) string {

@@ -135,11 +135,8 @@ func (r *Router) Serve(ctx context.Context, listeners ...net.Listener) error {
 
 // half calls f with half of the time that ctx has left.
 func half(ctx context.Context, f func(context.Context)) {
-	if end, ok := ctx.Deadline(); ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Until(end)/2)
-		defer cancel()
-	}
+	ctx, cancel := halfTime(ctx)
+	defer cancel()
 	f(ctx)
 }
 
@@ -163,6 +160,7 @@ func (r *Router) start(run, taking context.Context, turnAway context.CancelFunc,
 	feature := r.newDialback(r.Secret == nil)
 	r.dialback = &feature
 	r.spoken = new(memory)
+	r.verifying = make(chan struct{}, maxVerifying)
 	r.behind = r.reading.Go
 	r.leaving = func() bool { return taking.Err() != nil }
 	r.answer = func(reply *xmpp.Stanza) { r.reply(run, reply, insist) }

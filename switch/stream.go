@@ -149,6 +149,10 @@ func (c *Config) newDialback(liveOnly bool) xmpp.Feature {
 	})
 }
 
+// maxVerifying is how many dialback keys a router verifies at a time: each takes a look-up and a connection, which strangers
+// can make us open.
+const maxVerifying = 256
+
 // verifyKey asks the authoritative server of remote for a dialback key (XEP-0220 section 2.1.2). That is always an XMPP
 // server, even of a domain whose stanzas go by PSYC, and the stream never switches.
 func (c *Config) verifyKey(ctx context.Context, local, remote, id, key string) error {
@@ -157,6 +161,14 @@ func (c *Config) verifyKey(ctx context.Context, local, remote, id, key string) e
 	}
 	if !c.taking() {
 		return errLeaving
+	}
+	if c.verifying != nil {
+		select {
+		case c.verifying <- struct{}{}:
+			defer func() { <-c.verifying }()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 	answer := make(chan error, 1)
 	c.outlive(func() { answer <- c.verify(ctx, local, remote, id, key) })
@@ -183,6 +195,8 @@ func (c *Config) verify(ctx context.Context, local, remote, id, key string) erro
 
 // verifyAt asks one server; answered means that its answer holds, whatever it is.
 func (c *Config) verifyAt(ctx context.Context, conn *Connection, local, remote, id, key string) (answered bool, err error) {
+	ctx, cancel := halfTime(ctx)
+	defer cancel()
 	link := newLink(c, conn.Conn)
 	link.dialled = true
 	if conn.Hint.DirectTLS {

@@ -1,6 +1,7 @@
 package psycswitch_test
 
 import (
+	"encoding/base64"
 	"errors"
 	"io"
 	"net"
@@ -97,6 +98,15 @@ func (c *wire) dialback(from, to string) {
 	if got := c.expect("/>"); !strings.Contains(got, "type='valid'") {
 		c.t.Fatalf("dialback: %q", got)
 	}
+}
+
+// external proves from to to by the certificate of the connection.
+func (c *wire) external(from, to string) {
+	c.t.Helper()
+	c.openStream(from, to)
+	c.send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>" + base64.StdEncoding.EncodeToString([]byte(from)) + "</auth>")
+	c.expect("<success")
+	c.openStream(from, to)
 }
 
 // vouch answers, at an address, every question about a dialback key with yes, as a server would that is asked about its own.

@@ -106,6 +106,9 @@ func (w *town) start() {
 			if y.err != nil {
 				w.t.Errorf("Serve at %s: %v", y.ip, y.err)
 			}
+			if held := psycswitch.Held(y.Router); held != "" {
+				w.t.Errorf("left at %s: %s", y.ip, held)
+			}
 		})
 	}
 }

@@ -91,13 +91,11 @@ func TestShutdownLosesNothing(t *testing.T) {
 }
 
 func testShutdown(t *testing.T, protocols psycswitch.Protocol) {
-	const (
-		before = 1_000 // messages have arrived, each way, when the gateway is told to stop
-		after  = 1_000 // more are sent, each way, when it has stopped
-	)
+	const before = 1_000 // messages have arrived, each way, when the gateway is told to stop
 	outward, inward := newLedger(), newLedger()
 	f := newFront(t, protocols, testLogger("gateway"), func(f *front, cfg *Config) {
 		f.home.Queue.Stanzas, f.away.Queue.Stanzas, cfg.Queue.Stanzas = before, before, before
+		f.home.Grace, f.away.Grace = time.Second, time.Second
 		cfg.Timeout.Shutdown = Duration(4 * patience)
 		f.home.Handler = psycswitch.HandlerFunc(func(_ context.Context, _ psycswitch.Sender, s *xmpp.Stanza) error {
 			if s.Type == "error" {
@@ -118,20 +116,16 @@ func testShutdown(t *testing.T, protocols psycswitch.Protocol) {
 	})
 
 	var flooding sync.WaitGroup
-	stopped := make(chan struct{})
 	flood := func(l *ledger, from *neighbour, sender, recipient string) {
-		for i, left := 0, after; left > 0; i++ {
-			select {
-			case <-stopped:
-				left--
-			default:
-			}
+		for i := 0; ; i++ {
 			id := strconv.Itoa(i)
 			err := from.Send(t.Context(), chat(sender, recipient, id, fmt.Sprintf("message %d of the flood", i)))
-			if errors.Is(err, psycswitch.ErrQueueFull) {
+			switch {
+			case errors.Is(err, psycswitch.ErrQueueFull):
 				continue // not taken
-			}
-			if err != nil {
+			case errors.Is(err, psycswitch.ErrClosed):
+				return
+			case err != nil:
 				t.Error(err)
 				return
 			}
@@ -160,7 +154,9 @@ func testShutdown(t *testing.T, protocols psycswitch.Protocol) {
 	case <-time.After(patience):
 		t.Error("the gateway does not stop")
 	}
-	close(stopped)
+	// They would try for a while to reach the gateway again.
+	f.home.end()
+	f.away.end()
 	flooding.Wait()
 	outward.check(t, "outward")
 	inward.check(t, "inward")

@@ -1,0 +1,27 @@
+package psycswitch
+
+import "fmt"
+
+// Held says what a router holds beside its trouble with domains; "" if nothing.
+func Held(r *Router) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.door.mu.Lock()
+	defer r.door.mu.Unlock()
+	n := len(r.outboxes) + int(r.queued) + len(r.links.all) + len(r.links.byRoute) + len(r.links.arrivals) + r.door.all + r.door.handshakes + len(r.door.from)
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d outboxes with %d bytes, %d links for %d routes out and %d in, %d connections, %d in handshake, from %d networks",
+		len(r.outboxes), r.queued, len(r.links.all), len(r.links.byRoute), len(r.links.arrivals), r.door.all, r.door.handshakes, len(r.door.from))
+}
+
+// Troubles is the number of routes with which a router remembers trouble.
+func Troubles(r *Router) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.links.trouble.Len()
+}
+
+// MaxTroubles is the most that Troubles can be.
+const MaxTroubles = maxTroubles
