@@ -11,6 +11,7 @@ import (
 // How long a program may take to end after it was asked to, and after it was killed.
 const (
 	stopTimeout = 10 * time.Second
+	askAgain    = time.Second // a program that is still starting may not hear the first time
 	killTimeout = 5 * time.Second
 )
 
@@ -70,8 +71,10 @@ func (p *process) stop() error {
 	if p.exited() {
 		return nil
 	}
-	if err := terminate(p.cmd); err == nil && p.wait(stopTimeout) {
-		return nil
+	for asked := time.Duration(0); asked < stopTimeout; asked += askAgain {
+		if err := terminate(p.cmd); err == nil && p.wait(askAgain) || p.exited() {
+			return nil
+		}
 	}
 	return errors.Join(fmt.Errorf("%s did not end within %v and was killed", p.cmd.Path, stopTimeout), p.kill())
 }
