@@ -267,6 +267,7 @@ func (r *Router) drain(ctx context.Context, o *outbox) {
 		if link == nil {
 			continue
 		}
+		s, _ = r.head(o) // a link that ended meanwhile may have given back what goes first
 		err = link.Send(ctx, s)
 		switch {
 		case err == nil:
