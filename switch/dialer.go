@@ -135,14 +135,15 @@ func (r *race) stop() {
 
 func (r *race) run(yield func(*Connection, error) bool) {
 	hints := r.hints
-	stagger := time.NewTimer(0)
+	headStart := positive(r.c.Stagger, defaultStagger)
+	stagger := time.NewTimer(headStart)
 	defer stagger.Stop()
 	due := true // the last try has had its head start
 	for {
 		if r.next != nil && r.mayTry(due) {
 			r.try()
 			due = false
-			stagger.Reset(positive(r.c.Stagger, defaultStagger))
+			stagger.Reset(headStart)
 			if r.tried == positive(r.c.MaxTries, defaultMaxTries) {
 				hints = nil
 			}
