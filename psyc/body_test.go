@@ -121,6 +121,11 @@ func TestEncodeBodyErrors(t *testing.T) {
 	if err := e.EncodeBody(p, 2, iotest.ErrReader(errDeadline)); !errors.Is(err, errDeadline) {
 		t.Errorf("broken body: %v", err)
 	}
+	for _, syn := range []Syntax{PSYC10, PSYC09} {
+		if out, err := (&Packet{Method: "_data", Size: 5}).Append([]byte("x"), syn); !errors.Is(err, ErrNotRepresentable) || string(out) != "x" {
+			t.Errorf("body that is not there in %v: %q, %v", syn, out, err)
+		}
+	}
 	if err := e.Encode(&Packet{Method: "_data", Size: 5}); !errors.Is(err, ErrNotRepresentable) {
 		t.Errorf("body elsewhere: %v", err)
 	}

@@ -19,9 +19,6 @@ func NewEncoder(w io.Writer) *Encoder { return &Encoder{w: w} }
 
 // Encode writes p. On [ErrNotRepresentable] nothing has been written.
 func (e *Encoder) Encode(p *Packet) error {
-	if p.Size > 0 && len(p.Body) == 0 {
-		return refuse("body of %d bytes is not in the packet", p.Size)
-	}
 	buf, err := e.Append(e.buf[:0], p)
 	if err != nil {
 		return err
@@ -43,7 +40,7 @@ func (e *Encoder) EncodeBody(p *Packet, size int64, r io.Reader) error {
 	if size > maxLength {
 		return refuse("body of %d bytes", size)
 	}
-	buf, err := e.appendHead(e.buf[:0], &q, size)
+	buf, err := e.append10(e.buf[:0], &q, size)
 	if err != nil {
 		return err
 	}

@@ -65,7 +65,7 @@ func plainWord(x uint64) bool { return notPlain(x) == 0 }
 // that are not ASCII, and the one between the underscore and a.
 func notPlain(x uint64) uint64 {
 	between := x ^ '`'*ones
-	return ((x - '_'*ones) | (x + (0x7f-'z')*ones) | x | (between-ones)&^between) & high
+	return ((x - '_'*ones) | (x + (0x7f-'z')*ones) | x | (between - ones)) & high
 }
 
 // keywordEnd returns the offset of the first byte of b from i on that is not one of keywords, len(b) if there is none.

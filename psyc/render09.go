@@ -2,7 +2,6 @@ package psyc
 
 import (
 	"bytes"
-	"slices"
 	"strings"
 )
 
@@ -17,35 +16,32 @@ func (r *Renderer) append09(dst []byte, p *Packet) ([]byte, error) {
 	if err := r.check09(p); err != nil {
 		return dst, err
 	}
-	start := len(dst)
-	room, _ := r.estimate(p, 0)
-	out := slices.Grow(dst, room)
-	n, err := putRouting(out[start:cap(out)], p.Routing)
+	out, err := appendRouting(dst, p.Routing)
 	if err != nil {
 		return dst, err
 	}
-	dst = append(out[:start+n], '\n')
+	out = append(out, '\n')
 	for i := range p.Entity {
 		v := &p.Entity[i]
 		if internal(v.Name) {
 			continue
 		}
-		if dst, err = r.appendVar09(dst, v); err != nil {
+		if out, err = r.appendVar09(out, v); err != nil {
 			return dst, err
 		}
 	}
 	if p.Method != "" {
-		dst = append(dst, p.Method...)
-		dst = append(dst, '\n')
+		out = append(out, p.Method...)
+		out = append(out, '\n')
 		if len(p.Body) > 0 {
-			dst = append(dst, p.Body...)
-			dst = append(dst, '\n')
+			out = append(out, p.Body...)
+			out = append(out, '\n')
 		}
 	}
-	if err := r.checkLines(dst[start:]); err != nil {
+	if err := r.checkLines(out[len(dst):]); err != nil {
 		return dst, err
 	}
-	return append(dst, ".\n"...), nil
+	return append(out, ".\n"...), nil
 }
 
 // check09 refuses what has no form in 0.9, or none that the peer understands.

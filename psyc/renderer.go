@@ -42,16 +42,18 @@ const (
 	LengthsNeeded                // only where the packet could not be read otherwise
 )
 
-// Append appends the wire form of p to dst, or returns [ErrNotRepresentable] and dst unchanged.
+// Append appends the wire form of p to dst, or returns [ErrNotRepresentable] and dst unchanged; also if p has a Size, but
+// not the body that goes with it, see [Encoder.EncodeBody].
 func (r *Renderer) Append(dst []byte, p *Packet) ([]byte, error) {
-	if r.Syntax != PSYC09 {
-		return r.append10(dst, p)
+	switch {
+	case p.Size > 0 && len(p.Body) == 0:
+		return dst, refuse("body of %d bytes is not in the packet", p.Size)
+	case r.Syntax == PSYC09:
+		return r.append09(dst, p)
+	case r.Opaque:
+		return r.appendOpaque(dst, p)
 	}
-	out, err := r.append09(dst, p)
-	if err != nil {
-		return dst, err
-	}
-	return out, nil
+	return r.append10(dst, p, int64(len(p.Body)))
 }
 
 // refuse says what of a packet cannot be written.
