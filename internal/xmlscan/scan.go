@@ -318,12 +318,13 @@ const maxReference = 1024
 
 // reference reads one reference.
 func (s *Scanner) reference(b []byte, i int) int {
-	n := bytes.IndexByte(b[i:min(len(b), i+maxReference)], ';')
-	if n < 0 {
-		n = len(b) - i
+	seen := b[i:min(len(b), i+maxReference)]
+	n := bytes.IndexByte(seen, ';')
+	whole := n >= 0
+	if !whole {
+		n = len(seen)
 	}
-	body := b[i+1 : i+n]
-	whole := i+n < len(b)
+	body := seen[1:n]
 	if len(body) > 0 && body[0] == '#' {
 		switch {
 		case whole && character(body[1:]) >= 0:

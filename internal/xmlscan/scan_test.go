@@ -100,6 +100,7 @@ func TestRefuses(t *testing.T) {
 		{"reference that overflows", "<a>&#18446744073709551681;</a>", NotWellFormed, 3},
 		{"reference in a value", "<a b='&#0;'/>", NotWellFormed, 6},
 		{"endless reference", "<a>&#" + strings.Repeat("0", 2000), PolicyViolation, 3},
+		{"long reference with an end", "<a>&#" + strings.Repeat("0", 2000) + "65;</a>", PolicyViolation, 3},
 		{"]]> in text", "<a>x]]>y</a>", NotWellFormed, 4},
 		{"control character", "<a>\x01</a>", NotWellFormed, 3},
 		{"control character in CDATA", "<a><![CDATA[\x0b]]></a>", NotWellFormed, 12},
