@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/beevik/etree"
 
@@ -22,20 +21,21 @@ func (s *Stanza) Tree() *etree.Element {
 		root.CreateAttr("xmlns", s.space())
 	}
 	if s.ix != nil {
-		newPlanter(s.ix, 0).content(root, 0)
+		newPlanter(s.ix, 0, 0).content(root, 0)
 	}
 	return root
 }
 
 // Tree returns the element as a tree. It is a copy, and complete in its namespaces like what AppendComplete appends.
 func (e Element) Tree() *etree.Element {
-	root := new(etree.Element)
 	if e.ix == nil {
-		return root
+		return new(etree.Element)
 	}
-	p := newPlanter(e.ix, e.n)
-	p.element(root, e.n)
-	for _, a := range e.inherited() {
+	inherited := e.inherited()
+	p := newPlanter(e.ix, e.n, len(inherited))
+	root := &take(&p.elements, 1)[:1][0]
+	p.element(root, e.n, len(inherited))
+	for _, a := range inherited {
 		root.CreateAttr(a.Name, a.Value)
 	}
 	return root
@@ -97,31 +97,45 @@ type planter struct {
 	texts    []etree.CharData
 	attrs    []etree.Attr
 	tokens   []etree.Token
+	scratch  []byte // for what is spelt with references
 }
 
-// newPlanter returns a planter for what is inside element n.
-func newPlanter(ix *xmlscan.Index, n int32) *planter {
+// newPlanter returns a planter for element n and what is inside, with room for more attributes.
+func newPlanter(ix *xmlscan.Index, n int32, more int) *planter {
 	e := &ix.Elements[n]
-	inside := int(e.Next - n)
-	attrs := 0
+	elements := int(e.Next - n)
+	attrs, texts := more, 0
 	for i := n; i < e.Next; i++ {
-		attrs += int(ix.Elements[i].Attrs)
+		inside := &ix.Elements[i]
+		attrs += int(inside.Attrs)
+		if inside.Inner < inside.InnerEnd && isText(ix.Src[inside.Inner:]) {
+			texts++
+		}
+		if i > n && isText(ix.Src[inside.End:]) {
+			texts++
+		}
 	}
 	return &planter{
 		ix:       ix,
 		src:      string(ix.Src[e.Start:e.End]),
 		at:       e.Start,
-		elements: make([]etree.Element, inside),
-		texts:    make([]etree.CharData, inside),
+		elements: make([]etree.Element, elements),
+		texts:    make([]etree.CharData, texts),
 		attrs:    make([]etree.Attr, attrs),
-		tokens:   make([]etree.Token, 2*inside),
+		tokens:   make([]etree.Token, elements+texts),
 	}
 }
 
-// take cuts n elements off a slab, as room to append to.
+// isText reports whether b, inside an element, begins with character data.
+func isText(b []byte) bool {
+	return len(b) > 0 && (b[0] != '<' || len(b) > 1 && b[1] == '!')
+}
+
+// take cuts room for n elements to append off a slab. Where a CDATA section makes more of a text than the slab was made for,
+// there is another.
 func take[T any](slab *[]T, n int) []T {
 	if len(*slab) < n {
-		*slab = make([]T, max(n, 64))
+		*slab = make([]T, n)
 	}
 	t := (*slab)[:0:n]
 	*slab = (*slab)[n:]
@@ -131,21 +145,22 @@ func take[T any](slab *[]T, n int) []T {
 // str returns bytes of the source as a string.
 func (p *planter) str(from, to int32) string { return p.src[from-p.at : to-p.at] }
 
-// element makes into what element n is.
-func (p *planter) element(into *etree.Element, n int32) {
+// element makes into what element n is, with room for more attributes.
+func (p *planter) element(into *etree.Element, n int32, more int) {
 	e := &p.ix.Elements[n]
 	name := e.Start + 1
 	into.Tag = p.str(name, name+int32(e.Name))
 	if e.Prefix > 0 {
 		into.Space, into.Tag = into.Tag[:e.Prefix], into.Tag[e.Prefix+1:]
 	}
-	into.Attr = take(&p.attrs, int(e.Attrs))
+	into.Attr = take(&p.attrs, int(e.Attrs)+more)
 	attrs := p.ix.AttrsOf(e)
 	for i := range attrs {
 		a := &attrs[i]
 		value := p.str(a.Value, a.ValueEnd)
 		if a.Escaped {
-			value = string(p.ix.Value(a))
+			p.scratch = xmlscan.AppendValue(p.scratch[:0], p.ix.Src[a.Value:a.ValueEnd])
+			value = string(p.scratch)
 		}
 		into.CreateAttr(p.str(a.Name, a.Name+int32(a.NameLen)), value)
 	}
@@ -173,7 +188,7 @@ func (p *planter) content(into *etree.Element, n int32) {
 		child := &p.ix.Elements[i]
 		p.text(into, at, child.Start)
 		t := &take(&p.elements, 1)[:1][0]
-		p.element(t, i)
+		p.element(t, i, 0)
 		into.AddChild(t)
 		at = child.End
 	}
@@ -185,24 +200,31 @@ func (p *planter) text(into *etree.Element, from, to int32) {
 	if from == to {
 		return
 	}
-	raw := p.str(from, to)
+	raw := p.ix.Src[from:to]
 	if xmlscan.Plain(raw) {
-		p.plain(into, raw)
+		p.plain(into, p.str(from, to))
 		return
 	}
-	const begin, end = "<![CDATA[", "]]>"
-	for raw != "" {
-		text, rest, found := strings.Cut(raw, begin)
-		if text != "" {
-			p.plain(into, string(xmlscan.AppendText(nil, []byte(text))))
+	begin, end := []byte("<![CDATA["), []byte("]]>")
+	for len(raw) > 0 {
+		text, rest, found := bytes.Cut(raw, begin)
+		if len(text) > 0 {
+			p.plain(into, p.decode(text))
 		}
 		if !found {
 			return
 		}
-		var section string
-		section, raw, _ = strings.Cut(rest, end)
-		into.AddChild(etree.NewCData(string(xmlscan.AppendText(nil, []byte(begin+section+end)))))
+		section, after, _ := bytes.Cut(rest, end)
+		whole := len(begin) + len(section) + len(end)
+		into.AddChild(etree.NewCData(p.decode(raw[len(text) : len(text)+whole])))
+		raw = after
 	}
+}
+
+// decode returns what text, with references and sections, stands for.
+func (p *planter) decode(raw []byte) string {
+	p.scratch = xmlscan.AppendText(p.scratch[:0], raw)
+	return string(p.scratch)
 }
 
 func (p *planter) plain(into *etree.Element, text string) {

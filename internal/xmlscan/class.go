@@ -7,6 +7,7 @@ const (
 	white                  // tab, line feed, carriage return, space
 	plainText              // nothing to look at in text
 	plainValue             // nothing to look at in an attribute value
+	verbatim               // stands for itself in text that has been scanned
 	afterName              // ends a name for certain: anything in ASCII that is not of a name, but the colon
 )
 
@@ -26,9 +27,15 @@ var class = func() (t [256]uint8) {
 		if (c >= ' ' || t[c]&white != 0) && c != '<' && c != '&' && c != ']' {
 			t[c] |= plainText
 		}
+		if c != '&' && c != '\r' && c != '<' {
+			t[c] |= verbatim
+		}
 		if c >= ' ' && c != '<' && c != '&' && c != '\'' && c != '"' {
 			t[c] |= plainValue
 		}
+	}
+	for c := 0x80; c < len(t); c++ {
+		t[c] = verbatim
 	}
 	return t
 }()

@@ -2,6 +2,7 @@ package xmlscan
 
 import (
 	"bytes"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -13,12 +14,13 @@ const (
 // AppendText appends the characters that raw stands for: text between two neighbouring tags, references replaced, CDATA
 // sections opened and line ends normalised (XML 1.0 sections 2.11, 4.1, 2.7). raw has been scanned.
 func AppendText(dst, raw []byte) []byte {
+	dst = slices.Grow(dst, len(raw)) // nothing is longer than its spelling
 	for len(raw) > 0 {
-		i := bytes.IndexAny(raw, "&\r<")
-		if i < 0 {
-			return append(dst, raw...)
-		}
+		i := prefixOf(raw, verbatim)
 		dst = append(dst, raw[:i]...)
+		if i == len(raw) {
+			return dst
+		}
 		switch raw[i] {
 		case '&':
 			dst, raw = appendReference(dst, raw[i:])
@@ -41,18 +43,14 @@ func AppendText(dst, raw []byte) []byte {
 }
 
 // Plain reports whether text between two neighbouring tags stands for itself.
-func Plain[T string | []byte](raw T) bool {
-	for i := range len(raw) {
-		if c := raw[i]; c == '&' || c == '\r' || c == '<' {
-			return false
-		}
-	}
-	return true
+func Plain(raw []byte) bool {
+	return prefixOf(raw, verbatim) == len(raw)
 }
 
 // AppendValue appends the attribute value that raw stands for: references replaced, each literal tab and line end made
 // a space (XML 1.0 section 3.3.3). raw has been scanned.
 func AppendValue(dst, raw []byte) []byte {
+	dst = slices.Grow(dst, len(raw))
 	for len(raw) > 0 {
 		i := bytes.IndexAny(raw, "&\t\n\r")
 		if i < 0 {
