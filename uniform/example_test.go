@@ -33,7 +33,7 @@ func ExampleParse() {
 	fmt.Println(u.Scheme(), u.Host(), u.Port(), string(u.Transport()), string(sigil), name, u.Channel())
 	fmt.Println(u.Root())
 	// Output:
-	// psyc 2001:db8::7 0 s @ lounge news
+	// psyc [2001:db8::7] 0 s @ lounge news
 	// psyc://[2001:db8::7]:9404s/
 }
 

@@ -69,11 +69,7 @@ func (u Uniform) nodeJID(resource string) (JID, error) {
 	if sigil, name := u.Object(); sigil != 0 {
 		node, _ = decodeNode(sigil, name)
 	}
-	domain := u.host
-	if strings.IndexByte(domain, ':') >= 0 {
-		domain = u.s[u.hostStart():u.slash]
-	}
-	return joinJID(node, domain, resource), nil
+	return joinJID(node, u.host, resource), nil
 }
 
 func (u Uniform) whyNoJID() string {

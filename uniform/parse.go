@@ -80,8 +80,8 @@ func keep(s string, b []byte) string {
 
 // hostOf returns the domain as Host has it, as a part of the spelling if it can be.
 func hostOf(spelling, domain string) string {
-	if spelling != domain {
-		return domain
+	if spelling == domain {
+		return spelling
 	}
-	return strings.TrimSuffix(strings.TrimPrefix(spelling, "["), "]")
+	return domain
 }

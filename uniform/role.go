@@ -42,7 +42,7 @@ func (u Uniform) Role() Role {
 	if sigil, name := u.Object(); sigil != 0 || name != "" || u.user != 0 {
 		return UNI
 	}
-	if isIP := isIPv4(u.host) || strings.IndexByte(u.host, ':') >= 0; isIP || u.port != 0 || u.transport != 0 {
+	if isIP := isIPv4(u.host) || strings.HasPrefix(u.host, "["); isIP || u.port != 0 || u.transport != 0 {
 		return UNL
 	}
 	return UNI

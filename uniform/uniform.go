@@ -54,8 +54,8 @@ func (u Uniform) User() string {
 	return u.s[u.authority():u.user]
 }
 
-// Host returns the canonical domain, see [Domain], or an IP literal without brackets. Where the psyc spelling has
-// A-labels, Host has U-labels all the same; [ASCIIDomain] undoes that.
+// Host returns the domain in the canonical form of [Domain], which the JIDs in it have, too: an IPv6 address is in brackets.
+// Where the psyc spelling has A-labels, Host has U-labels all the same; [ASCIIDomain] undoes that.
 func (u Uniform) Host() string { return u.host }
 
 // Port returns 0 for the scheme's default: 4404, and 9404 for transport 's', in psyc. A negative port stands for the
