@@ -33,6 +33,9 @@ type BidiConfig struct {
 // domain of the stream header. Without a proof of that domain it does not ask for a bidirectional stream. [Bidirectional] in
 // [Stream.State] tells whether both agreed.
 //
+// With dialback, the accepting side may then have further pairs authorized in its turn, from any domain of its own to one that the peer
+// has proved, by [Stream.Authorize]; the initiating side serves that, and both may send for such a pair (section 2.2).
+//
 // Both sides have to range over [Stream.Stanzas].
 func Bidi(cfg BidiConfig) Feature {
 	if cfg.Verify == nil {
@@ -90,13 +93,20 @@ func (b *bidi) serve(_ context.Context, s *Stream, e Element) (State, error) {
 	return Bidirectional, nil
 }
 
-// authorizedBoth lets stanzas of p flow against the direction in which it was authorized, if that has been agreed on.
+// provedBoth lets us send for a pair that the peer has proved, if the stream goes both ways.
+func (s *Stream) provedBoth(p pair) {
+	if s.State()&Bidirectional != 0 {
+		s.authorize(p)
+	}
+}
+
+// authorizedBoth lets the peer send for a pair for which it lets us send, if the stream goes both ways.
 func (s *Stream) authorizedBoth(p pair) {
 	if s.State()&Bidirectional == 0 {
 		return
 	}
 	if !s.initiator {
-		s.authorize(p)
+		s.proveAgain(p)
 		return
 	}
 	for i := range s.cfg.Features {
@@ -111,4 +121,27 @@ func (s *Stream) authorizedBoth(p pair) {
 		}
 		s.prove(proof)
 	}
+}
+
+// proveAgain extends what the peer has proved of its domain to another of ours.
+func (s *Stream) proveAgain(p pair) {
+	for _, proof := range s.Proofs() {
+		if proof.Remote == p.remote {
+			proof.Local = p.local
+			s.prove(proof)
+			return
+		}
+	}
+}
+
+// sendsFor reports whether local is a domain of ours that the peer has authorized towards any of its own.
+func (s *Stream) sendsFor(local string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for p := range s.authorized {
+		if p.local == local {
+			return true
+		}
+	}
+	return false
 }

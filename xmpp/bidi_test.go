@@ -163,7 +163,7 @@ func TestBidiBadStanzas(t *testing.T) {
 		{"another domain", bidiFeatures, `<message from='b@rooms.hill.example' to='a@dale.example'/>`, InvalidFrom},
 		{"to a domain not here", bidiFeatures, `<message from='b@hill.example' to='a@moor.example'/>`, HostUnknown},
 		{"bidi from the accepting side", bidiFeatures, `<bidi xmlns='urn:xmpp:bidi'/>`, UnsupportedStanzaType},
-		{"dialback against the direction", bidiFeatures, `<db:result from='rooms.hill.example' to='dale.example'>k</db:result>`, UnsupportedStanzaType},
+		{"dialback against the direction", features, `<db:result from='rooms.hill.example' to='dale.example'>k</db:result>`, UnsupportedStanzaType},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -181,6 +181,116 @@ func TestBidiBadStanzas(t *testing.T) {
 				if err := <-result; !errors.Is(err, tt.cond) {
 					t.Errorf("error %v, want %s", err, tt.cond)
 				}
+			})
+		})
+	}
+}
+
+// On a stream that goes both ways the accepting side may have further pairs authorized by dialback (XEP-0288 section 2.2).
+func TestBidiDialback(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := make(chan string, 10)
+		dale := plainBidi(initiatePlain())
+		dale.Features[1] = Dialback(DialbackConfig{Verify: func(_ context.Context, local, remote, _, _ string) error {
+			asked <- remote + " to " + local
+			if remote == "liar.example" {
+				return ErrInvalidKey
+			}
+			return nil
+		}})
+		dale.Hosted = func(d string) bool { return d == "dale.example" || d == "moor.example" }
+		ours, theirs := net.Pipe()
+		i, a := Initiate(ours, dale), Accept(theirs, plainBidi(acceptPlain()))
+		accepted := make(chan error, 1)
+		go func() { accepted <- a.Negotiate(t.Context()) }()
+		if err := errors.Join(i.Negotiate(t.Context()), <-accepted); err != nil {
+			t.Fatal(err)
+		}
+		got := make(chan string, 2)
+		for _, s := range []*Stream{i, a} {
+			go func() {
+				for st, err := range s.Stanzas(t.Context()) {
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					got <- st.Text("body")
+				}
+			}()
+		}
+		for _, tt := range []struct {
+			local, remote string
+			want          error
+			asked         string
+		}{
+			{"rooms.hill.example", "dale.example", nil, "rooms.hill.example to dale.example"},
+			{"rooms.hill.example", "dale.example", nil, ""},                             // once is enough
+			{"liar.example", "dale.example", Forbidden, "liar.example to dale.example"}, // the good pairs stay
+			{"hill.example", "moor.example", NotAuthorized, ""},                         // which has not been proved
+		} {
+			if err := a.Authorize(t.Context(), tt.local, tt.remote); !errors.Is(err, tt.want) {
+				t.Errorf("%s to %s: %v, want %v", tt.local, tt.remote, err, tt.want)
+			}
+			asking := ""
+			select {
+			case asking = <-asked:
+			default:
+			}
+			if asking != tt.asked {
+				t.Errorf("%s to %s: asked about %q", tt.local, tt.remote, asking)
+			}
+		}
+		for _, s := range []struct {
+			stream        *Stream
+			local, remote string
+		}{{a, "rooms.hill.example", "dale.example"}, {i, "dale.example", "rooms.hill.example"}} {
+			if !s.stream.Authorized(s.local, s.remote) || !s.stream.Proven(s.local, s.remote) {
+				t.Errorf("%s to %s: one way only", s.local, s.remote)
+			}
+			if err := s.stream.Send(t.Context(), chat("a@"+s.local, "b@"+s.remote, s.local)); err != nil {
+				t.Error(err)
+			} else if body := <-got; body != s.local {
+				t.Errorf("got %q", body)
+			}
+		}
+		go a.Close()
+		i.Close()
+		<-a.Done()
+	})
+}
+
+// What the accepting side may not have authorized.
+func TestBidiDialbackRefused(t *testing.T) {
+	for _, tt := range []struct{ name, send, want string }{
+		{
+			"for a domain that we do not use here", `<db:result from='rooms.hill.example' to='moor.example'>k</db:result>`,
+			`<db:result from='moor.example' to='rooms.hill.example' type='error'><error type='cancel'><not-allowed `,
+		},
+		{
+			"without anybody to ask", `<db:result from='rooms.hill.example' to='dale.example'>k</db:result>`,
+			`<db:result from='dale.example' to='rooms.hill.example' type='error'><error type='auth'><not-authorized `,
+		},
+		{
+			"by itself", `<db:result from='dale.example' to='rooms.hill.example' type='valid'/>` +
+				`<message from='b@rooms.hill.example' to='a@dale.example'/>`,
+			"<stream:error><invalid-from ",
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ours, theirs := net.Pipe()
+				s := Initiate(theirs, plainBidi(initiatePlain()))
+				result := make(chan error, 1)
+				go func() { result <- serveAll(t, s) }()
+				script{
+					{want: "from='dale.example'"},
+					{send: hill + bidiFeatures},
+					{want: "</db:result>"},
+					{send: authorized + tt.send},
+					{want: tt.want},
+					{send: "</stream:stream>"},
+				}.play(t, ours)
+				<-result
 			})
 		})
 	}

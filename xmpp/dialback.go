@@ -161,18 +161,21 @@ type request struct {
 	waiting int // for it; under Stream.mu
 }
 
-var errNoDialback = errors.New("xmpp: stream has no Dialback feature")
+// errNoDialback means that this side of the stream has nothing to ask.
+var errNoDialback = fmt.Errorf("xmpp: stream without Dialback in this direction: %w", NotAuthorized)
 
-// Authorize asks the peer to accept that we send from local to remote on this stream, too (XEP-0220, multiplexing).
-// Initiating side. It returns nil at once if the peer has done so already. It waits for an answer as long as ctx lets it.
+// Authorize asks the peer to accept that we send from local to remote on this stream, too (XEP-0220, multiplexing). It is for the
+// initiating side, and on a stream that goes both ways ([Bidi]) for the accepting side as well, where the peer must have
+// proved remote. It returns nil at once if the peer has authorized the pair already. It waits for an answer as long as ctx lets it.
 //
-// An error wraps [ErrDeclined] if the peer has no dialback; [ErrInvalidKey], on which the peer closes the stream; a
+// An error wraps [ErrDeclined] if the peer has no dialback; [NotAuthorized] if the pair cannot be asked for on this stream; [ErrInvalidKey], on which the peer closes the stream; a
 // [*StanzaError] with one of the conditions of XEP-0220 section 2.5, after which the stream goes on without the pair; or it
 // is that of ctx or of the stream.
 //
 // Only further local domains are safe with every server. Prosody answers for a second remote domain on the stream of
 // the first, where it has not proved it, and loses that stream; it also closes a stream on which it is asked for a domain
-// that it does not host.
+// that it does not host. As the initiating side of a bidirectional stream it takes the question for a refusal of its own pair, and
+// closes the stream.
 func (s *Stream) Authorize(ctx context.Context, local, remote string) error {
 	return s.authorizePair(ctx, pair{local, remote}, false)
 }
@@ -188,8 +191,10 @@ func (s *Stream) authorizePair(ctx context.Context, p pair, holding bool) error 
 	switch {
 	case s.Authorized(p.local, p.remote):
 		return nil
-	case d == nil || !s.initiator:
+	case d == nil, !s.initiator && s.State()&Bidirectional == 0:
 		return errNoDialback
+	case !s.initiator && !s.provenFor(p.remote):
+		return fmt.Errorf("xmpp: %s has not been proved on this stream: %w", p.remote, NotAuthorized)
 	case !s.peerHasDialback():
 		// Some servers close the stream on a db:result that they do not know.
 		return fmt.Errorf("%w: %s has no dialback", ErrDeclined, s.Remote())
@@ -207,10 +212,13 @@ func (s *Stream) authorizePair(ctx context.Context, p pair, holding bool) error 
 }
 
 // peerHasDialback reports whether the peer has offered dialback. A declaration in its header counts only as long as
-// nothing better has been negotiated: ejabberd declares it always.
+// nothing better has been negotiated: ejabberd declares it always. The initiating side has nothing better.
 func (s *Stream) peerHasDialback() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !s.initiator {
+		return s.dialbackDeclared
+	}
 	return s.dialbackOffered || s.dialbackDeclared && s.state&Authenticated == 0
 }
 

@@ -19,11 +19,17 @@ func (d *dialback) serve(ctx context.Context, s *Stream, e Element) (State, erro
 	if x.verify {
 		return 0, d.vouch(ctx, s, x, key)
 	}
+	p := pair{x.local, x.remote}
 	if s.initiator {
-		// Stanzas would have to flow against the stream's direction (XEP-0220 section 2.3).
-		return 0, unsupported(e)
+		if both := Bidirectional | Authenticated; s.State()&both != both {
+			// Stanzas would have to flow against the stream's direction (XEP-0220 section 2.3).
+			return 0, unsupported(e)
+		}
+		if !s.sendsFor(p.local) { // XEP-0288 section 2.2
+			return 0, d.refuse(ctx, s, p, &StanzaError{Condition: NotAllowed})
+		}
 	}
-	return 0, d.receive(ctx, s, pair{x.local, x.remote}, key)
+	return 0, d.receive(ctx, s, p, key)
 }
 
 // vouch answers for a key as the authoritative server (XEP-0220 section 2.2.2).
@@ -146,7 +152,7 @@ func (d *dialback) accept(ctx context.Context, s *Stream, proof Proof) error {
 	if err := s.WriteRaw(ctx, appendDialback(nil, false, proof.Local, proof.Remote, "", "valid", "")); err != nil {
 		return err
 	}
-	s.authorizedBoth(pair{proof.Local, proof.Remote})
+	s.provedBoth(pair{proof.Local, proof.Remote})
 	return nil
 }
 

@@ -244,7 +244,7 @@ func (s *Stream) answer() error {
 		return err
 	}
 	if s.State()&Authenticated != 0 {
-		s.authorizedBoth(pair{local, remote})
+		s.provedBoth(pair{local, remote})
 	}
 	return nil
 }

@@ -10,18 +10,30 @@ import (
 
 // One stream carries both directions, whoever opened it.
 func TestRealBidi(t *testing.T) {
+	t.Run("EXTERNAL", func(t *testing.T) { realBidi(t, rig.TLS) })
+	t.Run("dialback", func(t *testing.T) { realBidi(t, rig.TLSDialback) })
+}
+
+func realBidi(t *testing.T, security rig.Security) {
 	ctx := realPeers(t)
 	ca := rig.NewCA(t)
 	s := newSite(t, ca)
 	peer := rig.Prosody(t, rig.Options{
-		Security: rig.TLS, CA: ca, Resolver: s.resolver.Addr(), Modules: []string{"s2s_bidi"},
+		Security: security, CA: ca, Resolver: s.resolver.Addr(), Modules: []string{"s2s_bidi"},
 	})
-	s.meet(peer, s.startTLS(), xmpp.Bidi(xmpp.BidiConfig{Verify: trust(ca)}), external(ca))
+	by, authentication := xmpp.ByExternal, external(ca)
+	if security == rig.TLSDialback {
+		by, authentication = xmpp.ByDialback, s.dialback
+	}
+	s.meet(peer, s.startTLS(), xmpp.Bidi(xmpp.BidiConfig{Verify: trust(ca)}), authentication)
 	user := login(ctx, t, peer, "romeo")
 
 	t.Run("we initiate", func(t *testing.T) {
-		// Prosody cannot find this domain, and need not.
-		stream, err := s.dial(ctx, oursDirect, "")
+		local := oursDirect // which Prosody cannot find, and need not
+		if security == rig.TLSDialback {
+			local = ours // whose server it has to ask
+		}
+		stream, err := s.dial(ctx, local, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -37,8 +49,9 @@ func TestRealBidi(t *testing.T) {
 				s.got <- arrived{st.Clone(), stream}
 			}
 		}()
-		s.to(ctx, t, stream, "juliet@"+oursDirect+"/balcony", user, "out1")
-		if a := s.from(ctx, t, user, "juliet@"+oursDirect+"/balcony", "in1"); a.stream != stream {
+		s.to(ctx, t, stream, "juliet@"+local+"/balcony", user, "out1")
+		// With dialback Prosody has a stream of its own by now, which it has asked about our key.
+		if a := s.from(ctx, t, user, "juliet@"+local+"/balcony", "in1"); a.stream != stream && security == rig.TLS {
 			t.Error("the answer took another stream")
 		}
 		if err := stream.Close(); err != nil {
@@ -47,8 +60,8 @@ func TestRealBidi(t *testing.T) {
 	})
 	t.Run("Prosody initiates", func(t *testing.T) {
 		a := s.from(ctx, t, user, "juliet@"+ours+"/balcony", "in2")
-		if a.stream.State()&xmpp.Bidirectional == 0 || !a.stream.Authorized(ours, peer.Domain) {
-			t.Errorf("state %b", a.stream.State())
+		if a.stream.State()&xmpp.Bidirectional == 0 || !a.stream.Authorized(ours, peer.Domain) || proof(a.stream, peer.Domain) != by {
+			t.Errorf("state %b, proofs %v", a.stream.State(), a.stream.Proofs())
 		}
 		s.to(ctx, t, a.stream, "juliet@"+ours+"/balcony", user, "out2")
 		if again := s.from(ctx, t, user, "juliet@"+ours+"/balcony", "in3"); again.stream != a.stream {
