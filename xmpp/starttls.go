@@ -32,7 +32,8 @@ func StartTLS(cfg *tls.Config) Feature {
 			return startTLS(ctx, s, cfg)
 		},
 		Serve: func(ctx context.Context, s *Stream, e Element) (State, error) {
-			if s.initiator || s.State()&(Secure|Authenticated) != 0 || e.Name().Local != "starttls" {
+			// The answer to a dialback key under verification would be written into the handshake.
+			if s.initiator || s.State()&(Secure|Authenticated) != 0 || s.Pending() > 0 || e.Name().Local != "starttls" {
 				return 0, unsupported(e)
 			}
 			return serveTLS(ctx, s, cfg)

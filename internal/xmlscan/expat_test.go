@@ -34,6 +34,9 @@ func FuzzExpat(f *testing.F) {
 		"<?xml version='1.1'?><a></a>", "<?xml version='1.0' encoding='us-ascii'?><a></a>", "\ufeff<a></a>", "<a/>",
 		"<!DOCTYPE a><a></a>", "<!--x--><a></a>", "<?p?><a></a>", "<a><b><!--x--><?p x?></b></a>", "<a>x</a>", "<a>&#32;</a>",
 		"<a><![CDATA[]]></a>", "<a xmlns='u&#1;'></a>", "<a><b>&#" + strings.Repeat("0", maxReference) + "65;</b></a>",
+		"<a><b c='1\r\n2\r3\n4\t5&#13;&#10;&#9;6' xmlns='u:\r'>1\r\n2\r3&#13;<![CDATA[4\r]]></b></a>",
+		"<a xmlns:p='u'><b xmlns:p=''/></a>", "<a><x><b xmlns:p='u'></b><p:c/></x></a>", "<a><x><b xmlns:p='u'/><p:c/></x></a>",
+		"<a xmlns='u' xmlns:p='v'><b p:c='' xmlns:q='v' q:c=''/></a>", "<a><b>\ufffe</b></a>",
 		"<a><b xmlns:xml='http://www.w3.org/XML/1998/namespace' xml:lang=''/></a>",
 	} {
 		f.Add([]byte(s), []byte(nil))
