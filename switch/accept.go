@@ -29,14 +29,22 @@ const (
 // byte tells again. When it returns, the peer has proved a first domain, or speaks PSYC, where proofs come with what
 // is proved. The connection is closed if there is an error.
 func Accept(ctx context.Context, cfg *Config, conn net.Conn) (*Link, error) {
-	bounded, cancel := context.WithTimeout(ctx, cfg.dialTimeout())
-	defer cancel()
 	link := newLink(cfg, conn)
-	if err := link.accept(bounded); err != nil {
-		link.abandon(ctx)
-		return nil, fmt.Errorf("psycswitch: accepting from %v: %w", conn.RemoteAddr(), err)
+	if err := link.welcome(ctx); err != nil {
+		return nil, err
 	}
 	return link, nil
+}
+
+// welcome is Accept for a link that is not negotiated yet.
+func (l *Link) welcome(ctx context.Context) error {
+	bounded, cancel := context.WithTimeout(ctx, l.cfg.dialTimeout())
+	defer cancel()
+	if err := l.accept(bounded); err != nil {
+		l.abandon(ctx)
+		return fmt.Errorf("psycswitch: accepting from %v: %w", l.conn.RemoteAddr(), err)
+	}
+	return nil
 }
 
 // accept finds out what the peer speaks.
@@ -123,7 +131,7 @@ func (p *peekedTLS) HandshakeContext(ctx context.Context) error { return p.tls.H
 
 // serveTLS makes the handshake of a connection that begins with TLS, and returns the protocol that it agreed on, if any.
 func (l *Link) serveTLS(ctx context.Context) (agreed string, err error) {
-	cfg := xmpp.TLSConfig(l.cfg.tls(), "", "")
+	cfg := xmpp.TLSConfig(l.tls(), "", "")
 	if l.cfg.speaks(PSYC) {
 		cfg.NextProtos = append(cfg.NextProtos, alpnPSYC)
 	}
@@ -135,14 +143,14 @@ func (l *Link) serveTLS(ctx context.Context) (agreed string, err error) {
 	return t.ConnectionState().NegotiatedProtocol, err
 }
 
-// startTLS makes the handshake of direct TLS on a connection that we opened.
-func (l *Link) startTLS(ctx context.Context, p Protocol) error {
-	cfg := xmpp.TLSConfig(l.cfg.tls(), l.local, l.remote)
-	cfg.NextProtos = []string{alpnXMPP}
-	if p == PSYC {
-		cfg.NextProtos = []string{alpnPSYC}
-	}
-	return l.handshake(ctx, tls.Client(l.conn, cfg))
+// initiateTLS makes the handshake of direct TLS on a connection that we opened, and returns which of the protocols the server
+// chose, if any.
+func (l *Link) initiateTLS(ctx context.Context, protocols ...string) (agreed string, err error) {
+	cfg := xmpp.TLSConfig(l.tls(), l.local, l.remote)
+	cfg.NextProtos = protocols
+	t := tls.Client(l.conn, cfg)
+	err = l.handshake(ctx, t)
+	return t.ConnectionState().NegotiatedProtocol, err
 }
 
 func (l *Link) handshake(ctx context.Context, t *tls.Conn) error {

@@ -82,13 +82,13 @@ func (l *Link) circuitConfig(local string, t takeover) *psyc.Config {
 	cfg.Hosted = l.cfg.hosted
 	cfg.Prove = func(_ context.Context, host string) (psyc.Proof, error) { return l.prove(t.conn, host) }
 	cfg.Authorize = func(_ context.Context, source, target string) error {
-		l.mu.Lock()
-		granted := l.granted
-		l.mu.Unlock()
-		if granted != nil {
-			granted(route{local: target, remote: source})
+		if l.cfg.arrivals != nil { // before the peer hears that it may send
+			l.cfg.arrivals.claim(l, route{local: target, remote: source})
 		}
 		return nil
+	}
+	if cfg.CloseTimeout == 0 {
+		cfg.CloseTimeout = l.cfg.CloseTimeout
 	}
 	cfg.Logger = l.cfg.Logger
 	return &cfg

@@ -45,8 +45,17 @@ type Config struct {
 	// XMPP bounds what a peer can make us hold on a stream.
 	XMPP xmpp.Limits
 
+	// RequireCertificate demands a certificate that is valid for the domain from every server that we dial, be it for stanzas or to
+	// verify a dialback key. Without it a server is believed to be where DNS says, which is all that dialback is worth, even
+	// where it has TLS.
+	RequireCertificate bool
+
 	// DialTimeout bounds one attempt to reach a domain, from the look-up to the proved link; 30 s.
 	DialTimeout time.Duration
+
+	// CloseTimeout is how long the end of a link waits for what is queued to be written, and for the peer's last words; 5 s for
+	// XMPP and 1 s for PSYC.
+	CloseTimeout time.Duration
 
 	// Logger gets what happens to links; nil logs nothing. The keys are listed in the package documentation.
 	Logger *slog.Logger
@@ -55,11 +64,12 @@ type Config struct {
 	Trace *Trace
 
 	// Set by the router that owns the Config: one dialback feature for all its streams, the way of error replies
-	// that streams make by themselves, what peers turned out to speak, who runs what nobody need wait for, and whether peers can prove
+	// that streams make by themselves, what peers turned out to speak, the order of links, who runs what nobody need wait for, and whether peers can prove
 	// nothing any more, because we are about to leave.
 	dialback *xmpp.Feature
 	answer   func(*xmpp.Stanza)
 	spoken   *memory
+	arrivals *arrivals
 	behind   func(func())
 	leaving  func() bool
 

@@ -83,6 +83,7 @@ func TestCuts(t *testing.T) {
 					count := func(q *sequence) func(y *yard) {
 						return func(y *yard) {
 							y.Protocols = protocol
+							y.Queue.Stanzas = 500 // or the floods are over before the first cut
 							y.Handler = psycswitch.HandlerFunc(func(_ context.Context, _ psycswitch.Sender, s *xmpp.Stanza) error {
 								if came := q.take(s); y == south && came >= next && s.ID != "0" && !over.Load() {
 									cuts++

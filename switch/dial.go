@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"iter"
 	"net"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -16,7 +18,7 @@ import (
 // PSYC, or XMPP alone. When it returns, the peer has accepted the pair.
 //
 // One address may take half of the time that is left, so that others have their turn. A peer with which the switch failed is tried
-// again without.
+// again without. Where PSYC fails at a server whose greeting offers XMPP as well, that is tried too, after what DNS says.
 //
 // The error wraps [ErrUnreachable], [ErrNotHosted] if local does not live here, and everything that was tried: a
 // *[ResolveError] or *[DialError] for each hint.
@@ -31,22 +33,23 @@ func Dial(ctx context.Context, cfg *Config, local, remote string) (*Link, error)
 		d.known = new(memory)
 	}
 	defer cfg.outlive(d.closing.Wait)
-	_, known := d.known.recall(local, remote)
+	before, known := d.known.recall(local, remote)
 	// By a circuit the peer could send as well, which who leaves does not want any more.
-	xmppAlone := known || !cfg.taking()
-	for range 2 {
-		if link := d.try(ctx, xmppAlone); link != nil {
+	w := way{xmppAlone: known && before.protocol == XMPP || !cfg.taking(), noALPN: known}
+	for range 3 {
+		if link := d.try(ctx, w); link != nil {
 			return link, nil
 		}
-		if xmppAlone {
+		next := way{}
+		if learnt, ok := d.known.recall(local, remote); ok && !w.xmppAlone {
+			next = way{xmppAlone: learnt.protocol == XMPP, noALPN: true}
+		} else {
 			d.known.forget(local, remote)
-		} else if _, learnt := d.known.recall(local, remote); !learnt {
+		}
+		if ctx.Err() != nil || next == w || next == (way{}) && !w.xmppAlone {
 			break
 		}
-		if ctx.Err() != nil {
-			break
-		}
-		xmppAlone = !xmppAlone
+		w = next
 	}
 	if err := context.Cause(ctx); err != nil {
 		d.failures = append(d.failures, err)
@@ -61,23 +64,45 @@ type dialling struct {
 	local, remote string
 	known         *memory
 	failures      []error
+	offered       []Hint         // by servers that speak PSYC, but not with us
 	closing       sync.WaitGroup // connections that were no good; a peer may take its time
 }
 
-// How long it is remembered that a peer speaks XMPP and nothing else.
+// A way says what is not tried, because it failed.
+type way struct {
+	xmppAlone bool // no PSYC at all
+	noALPN    bool // PSYC as DNS offers it or by the switch, but not by what TLS agrees on
+}
+
+// How long it is remembered that a way failed.
 const (
-	switchFailedAge = time.Hour        // the switch failed: asking costs the connection
+	switchFailedAge = time.Hour        // the switch, or PSYC that TLS agreed on: asking costs the connection
 	noPSYCAge       = 10 * time.Minute // DNS offers PSYC, but only XMPP works
 )
 
-// try walks the hints, with xmppAlone those for XMPP, and returns the first link that comes about.
-func (d *dialling) try(ctx context.Context, xmppAlone bool) *Link {
+// try walks the hints, then what servers offered meanwhile, and returns the first link that comes about.
+func (d *dialling) try(ctx context.Context, w way) *Link {
+	d.offered = nil
+	if link := d.walk(ctx, d.hints(ctx, w.xmppAlone), w); link != nil || len(d.offered) == 0 {
+		return link
+	}
+	offered := d.offered
+	return d.walk(ctx, func(yield func(Hint, error) bool) {
+		for _, h := range offered {
+			if !yield(h, nil) {
+				return
+			}
+		}
+	}, w)
+}
+
+func (d *dialling) walk(ctx context.Context, hints iter.Seq2[Hint, error], w way) *Link {
 	connector := &Connector{Dialer: d.cfg.Dialer}
 	noPSYC := false
-	for conn, err := range connector.Connections(ctx, d.hints(ctx, xmppAlone)) {
+	for conn, err := range connector.Connections(ctx, hints) {
 		if err == nil {
 			var link *Link
-			if link, err = d.initiate(ctx, conn, !xmppAlone); err == nil {
+			if link, err = d.initiate(ctx, conn, w); err == nil {
 				if _, circuit := link.carrier(); circuit == nil && noPSYC {
 					d.known.learn(d.local, d.remote, XMPP, noPSYCAge, "no PSYC hint led to a link")
 				}
@@ -112,33 +137,80 @@ func (d *dialling) hints(ctx context.Context, xmppAlone bool) iter.Seq2[Hint, er
 }
 
 // initiate makes a link of a connection that we opened.
-func (d *dialling) initiate(ctx context.Context, conn *Connection, maySwitch bool) (*Link, error) {
+func (d *dialling) initiate(ctx context.Context, conn *Connection, w way) (*Link, error) {
 	ctx, cancel := halfTime(ctx)
 	defer cancel()
 	link := newLink(d.cfg, conn.Conn)
 	link.dialled, link.local, link.remote = true, d.local, d.remote
-	var err error
-	// PSYC has no STARTTLS, but servers tell TLS by its first byte on any port.
-	if conn.Hint.DirectTLS || conn.Hint.Protocol == PSYC && d.cfg.Insecure&Plaintext == 0 {
-		err = link.startTLS(ctx, conn.Hint.Protocol)
+	agreed, err := "", error(nil)
+	switch {
+	case conn.Hint.Protocol == PSYC && (conn.Hint.DirectTLS || d.cfg.Insecure&Plaintext == 0):
+		// PSYC has no STARTTLS, but servers tell TLS by its first byte on any port.
+		_, err = link.initiateTLS(ctx, alpnPSYC)
+	case conn.Hint.DirectTLS:
+		agreed, err = link.initiateTLS(ctx, d.alpn(w)...)
+	}
+	switch {
+	case err != nil:
+	case conn.Hint.Protocol == PSYC || agreed == alpnPSYC:
+		err = link.initiateCircuit(ctx, takeover{conn: link.conn, syntax: psyc.PSYC10})
+	default:
+		err = link.initiateStream(ctx, !w.xmppAlone)
 	}
 	if err == nil {
-		switch conn.Hint.Protocol {
-		case PSYC:
-			err = link.initiateCircuit(ctx, takeover{conn: link.conn, syntax: psyc.PSYC10})
-		default:
-			err = link.initiateStream(ctx, maySwitch)
-		}
+		err = link.secured()
 	}
 	if err != nil {
-		d.closing.Go(func() { link.abandon(d.caller) })
-		var failed *switchError
-		if errors.As(err, &failed) {
-			d.known.learn(d.local, d.remote, XMPP, switchFailedAge, failed.Error())
-		}
+		d.failed(link, conn.Hint, agreed, err)
 		return nil, fmt.Errorf("psycswitch: %s to %s at %v: %w", d.local, d.remote, conn.RemoteAddr(), err)
 	}
 	return link, nil
+}
+
+// alpn returns the protocols for direct TLS at an XMPP port. The server chooses; two that speak PSYC need not switch later. A circuit
+// proves us by certificate alone, so there has to be one.
+func (d *dialling) alpn(w way) []string {
+	cert, err := d.cfg.Hosts.Certificate(d.local)
+	if w.xmppAlone || w.noALPN || !d.cfg.speaks(PSYC) || err != nil || cert == nil {
+		return []string{alpnXMPP}
+	}
+	return []string{alpnPSYC, alpnXMPP}
+}
+
+// failed gives a link up that did not come about, and learns from it.
+func (d *dialling) failed(link *Link, hint Hint, agreed string, err error) {
+	if _, circuit := link.carrier(); circuit != nil && hint.Protocol == PSYC && d.cfg.speaks(XMPP) {
+		d.offered = append(d.offered, offeredXMPP(hint, circuit.Peer().Protocols)...)
+	}
+	d.closing.Go(func() { link.abandon(d.caller) })
+	var failed *switchError
+	switch {
+	case errors.As(err, &failed):
+		d.known.learn(d.local, d.remote, XMPP, switchFailedAge, failed.Error())
+	case agreed == alpnPSYC:
+		d.known.learn(d.local, d.remote, PSYC, switchFailedAge, "PSYC by ALPN failed: "+err.Error())
+	}
+}
+
+// offeredXMPP returns the hint for XMPP that the greeting of a server gives: "XMPP-S2S", with a version and a port or without. It is at
+// the address where the server answered; another one could be anybody's.
+func offeredXMPP(at Hint, protocols []string) []Hint {
+	host, _, err := net.SplitHostPort(at.Addr)
+	if err != nil {
+		return nil
+	}
+	for _, p := range protocols {
+		scheme, _, _ := strings.Cut(p, " ") // then what it runs over
+		scheme, port, _ := strings.Cut(scheme, ":")
+		if name, _, _ := strings.Cut(scheme, "/"); !strings.EqualFold(name, "XMPP-S2S") {
+			continue
+		}
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			port = strconv.Itoa(PortXMPP)
+		}
+		return []Hint{{Protocol: XMPP, Target: at.Target, Addr: net.JoinHostPort(host, port)}}
+	}
+	return nil
 }
 
 // halfTime leaves half of the time that ctx has for what may have to be done after this.

@@ -8,12 +8,12 @@ func Held(r *Router) string {
 	defer r.mu.Unlock()
 	r.door.mu.Lock()
 	defer r.door.mu.Unlock()
-	n := len(r.outboxes) + int(r.queued) + len(r.links.all) + len(r.links.byRoute) + len(r.links.arrivals) + r.door.all + r.door.handshakes + len(r.door.from)
+	n := len(r.outboxes) + int(r.queued) + len(r.queuedFor) + len(r.links.all) + len(r.links.byRoute) + r.arrivals.held() + r.door.all + r.door.handshakes + len(r.door.from)
 	if n == 0 {
 		return ""
 	}
 	return fmt.Sprintf("%d outboxes with %d bytes, %d links for %d routes out and %d in, %d connections, %d in handshake, from %d networks",
-		len(r.outboxes), r.queued, len(r.links.all), len(r.links.byRoute), len(r.links.arrivals), r.door.all, r.door.handshakes, len(r.door.from))
+		len(r.outboxes), r.queued, len(r.links.all), len(r.links.byRoute), r.arrivals.held(), r.door.all, r.door.handshakes, len(r.door.from))
 }
 
 // Troubles is the number of routes with which a router remembers trouble.

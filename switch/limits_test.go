@@ -214,7 +214,7 @@ func TestLinkAge(t *testing.T) {
 
 // What waits for a domain that does not answer is bounded; room comes back when it is given up.
 func TestQueueFull(t *testing.T) {
-	for name, limits := range map[string]psycswitch.QueueLimits{"stanzas": {Stanzas: 5}, "bytes": {Bytes: 5 * 20_000}} {
+	for name, limits := range map[string]psycswitch.QueueLimits{"stanzas": {Stanzas: 5}, "bytes": {Bytes: 10 * 20_000}} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newTown(t)

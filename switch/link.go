@@ -43,22 +43,22 @@ type Link struct {
 	proving sync.Once
 
 	// Of the router that has adopted the link:
-	released chan struct{}   // closed when the last stanza has been handled
-	busy     atomic.Bool     // a stanza is being handled
-	before   map[route]*Link // the link by which a route came until this one may; Router.mu guards it and gone
-	gone     bool            // nothing comes by it any more
-	arrived  map[route]bool  // routes that stanzas have come by; of the reading goroutine
-	arriving route           // the last one
-	retire   sync.Once       // taking the link out of service
-	seen     int64           // stanzas, when the router last looked
-	seenAt   time.Time       // when that number had changed
+	released chan struct{}  // closed when the last stanza has been handled, or when it is clear that none will be
+	adopted  atomic.Bool    // somebody reads it
+	busy     atomic.Bool    // a stanza is being handled
+	claims   map[route]bool // routes that have come by it or may; arrivals.mu guards it and gone
+	gone     bool           // nothing comes by it any more
+	arrived  map[route]bool // routes that stanzas have come by; of the reading goroutine
+	arriving route          // the last one
+	retire   sync.Once      // taking the link out of service
+	seen     int64          // stanzas, when the router last looked
+	seenAt   time.Time      // when that number had changed
 
 	mu            sync.Mutex
 	local, remote string       // the first pair: that it was dialled for, or that the peer proved; "" while there is none
 	stream        *xmpp.Stream // nil after the switch
 	circuit       *psyc.Circuit
-	next          *takeover   // what the switch left, until the circuit is made
-	granted       func(route) // tells the router that the peer is about to hear that it may send by a route
+	next          *takeover // what the switch left, until the circuit is made
 }
 
 // Send hands s to the link and returns when s may be reused. The link must carry the pair of domains: the one that it
@@ -343,6 +343,12 @@ func (l *Link) sends() bool {
 	return circuit != nil || l.dialled
 }
 
+// receivesFrom reports whether the link is a stream whose peer may send by key.
+func (l *Link) receivesFrom(key route) bool {
+	stream, _ := l.carrier()
+	return stream != nil && !l.dialled && stream.Proven(key.local, key.remote)
+}
+
 // incoming returns the routes by which the peer of a stream may send.
 func (l *Link) incoming() (routes []route) {
 	if stream, _ := l.carrier(); stream != nil {
@@ -401,6 +407,10 @@ func (l *Link) Close() error {
 
 // abandon closes a link that did not come about: in order, so that the peer hears why, unless ctx has ended.
 func (l *Link) abandon(ctx context.Context) {
+	if l.cfg.arrivals != nil {
+		l.cfg.arrivals.departed(l)
+	}
+	close(l.released)
 	defer context.AfterFunc(ctx, func() { l.conn.Close() })()
 	l.Close()
 }

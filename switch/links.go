@@ -12,10 +12,9 @@ import (
 
 // A linkTable holds the links of a router; Router.mu guards it.
 type linkTable struct {
-	all      map[*Link]bool
-	byRoute  map[route]*Link // what goes a route goes by this link until its end
-	arrivals map[route]*Link // what comes from the remote end of a route has come by this link last
-	trouble  expiring.Map[route, trouble]
+	all     map[*Link]bool
+	byRoute map[route]*Link // what goes a route goes by this link until its end
+	trouble expiring.Map[route, trouble]
 }
 
 // trouble is what went wrong on a route, for as long as that is a reason to be slow.
@@ -68,12 +67,10 @@ func (r *Router) adopt(link *Link) {
 	r.links.all[link] = true
 	late := r.state == closed || r.state == quiescing && !link.dialled
 	r.mu.Unlock()
-	link.mu.Lock()
-	link.granted = func(key route) { r.claim(link, key) }
-	link.mu.Unlock()
 	for _, key := range link.incoming() {
-		r.claim(link, key)
+		r.arrivals.claim(link, key)
 	}
+	link.adopted.Store(true)
 	r.Trace.linkUp(link.Info())
 	r.log(r.run, slog.LevelInfo, "link up", link.attrs()...)
 	r.reading.Go(func() { r.read(r.run, link) })
@@ -86,7 +83,7 @@ func (r *Router) adopt(link *Link) {
 // read hands what comes by link to the handler until the link ends.
 func (r *Router) read(ctx context.Context, link *Link) {
 	defer close(link.released)
-	defer r.departed(link)
+	defer r.arrivals.departed(link)
 	var last error
 	for s, err := range link.Stanzas(ctx) {
 		if err != nil {

@@ -162,8 +162,9 @@ func (r *Router) hasClosed() bool {
 
 // receive makes a link of a connection.
 func (r *Router) receive(ctx context.Context, conn net.Conn, v *visit) {
-	link, err := Accept(ctx, &r.Config, conn)
-	if err != nil {
+	link := newLink(&r.Config, conn)
+	r.arrivals.expect(link)
+	if err := link.welcome(ctx); err != nil {
 		v.leave()
 		level := slog.LevelInfo
 		if errors.Is(err, xmpp.ErrClosed) {

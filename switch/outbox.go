@@ -33,7 +33,7 @@ type outbox struct {
 // because a handler refused something may take as much again.
 type QueueLimits struct {
 	Stanzas int   // for one pair of domains; 10,000
-	Bytes   int64 // in all; 64 MiB
+	Bytes   int64 // in all; 64 MiB. No domain that they go to has more of it than is left for all others
 }
 
 const (
@@ -117,10 +117,12 @@ func (r *Router) tryEnqueue(s *xmpp.Stanza, p patience, here bool) (room <-chan 
 	if o != nil {
 		waiting = len(o.items)
 	}
-	if p == force || waiting < limit.Stanzas && r.queued+size <= limit.Bytes {
+	// A domain whose server does not read gets half of the room, two a third each, and so on: there is always some for the next.
+	fair := r.queuedFor[key.remote]+size <= limit.Bytes-r.queued
+	if p == force || waiting < limit.Stanzas && fair {
 		o = r.outbox(key)
 		o.items = append(o.items, s)
-		r.queued += size
+		r.count(o, size)
 		r.wake(o)
 		return nil, 0, nil
 	}
@@ -208,9 +210,20 @@ func (r *Router) empty(o *outbox) []*xmpp.Stanza {
 	return items
 }
 
+// count notes that size bytes more wait in o; r.mu is held.
+func (r *Router) count(o *outbox, size int64) {
+	if r.queuedFor == nil {
+		r.queuedFor = make(map[string]int64)
+	}
+	r.queued += size
+	if r.queuedFor[o.remote] += size; r.queuedFor[o.remote] == 0 {
+		delete(r.queuedFor, o.remote)
+	}
+}
+
 // left notes that size bytes have left o; r.mu is held.
 func (r *Router) left(o *outbox, size int64) {
-	r.queued -= size
+	r.count(o, -size)
 	if o.room != nil {
 		close(o.room)
 		o.room = nil
@@ -234,7 +247,7 @@ func (r *Router) requeue(ctx context.Context, unsent []*xmpp.Stanza) {
 			o := r.outbox(key)
 			o.items = append(stanzas, o.items...)
 			for _, s := range stanzas {
-				r.queued += cost(s)
+				r.count(o, cost(s))
 			}
 			r.wake(o)
 		}

@@ -44,7 +44,8 @@ type Router struct {
 	turnAway  context.CancelFunc
 	listeners []net.Listener
 	outboxes  map[route]*outbox
-	queued    int64 // bytes in all outboxes
+	queued    int64            // bytes in all outboxes
+	queuedFor map[string]int64 // of those, for each domain that they go to
 	links     linkTable
 
 	door    door
@@ -153,7 +154,7 @@ func (r *Router) start(run, taking context.Context, turnAway context.CancelFunc,
 	r.run, r.turnAway, r.listeners = run, turnAway, listeners
 	r.links.all = make(map[*Link]bool)
 	r.links.byRoute = make(map[route]*Link)
-	r.links.arrivals = make(map[route]*Link)
+	r.arrivals = new(arrivals)
 	if r.PSYC.Instance == ([16]byte{}) {
 		rand.Read(r.PSYC.Instance[:]) // two routers of one process are not one another
 	}

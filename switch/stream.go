@@ -62,6 +62,7 @@ func (l *Link) streamConfig(local, remote string, features []xmpp.Feature) *xmpp
 		Features:  features,
 		Plaintext: l.cfg.Insecure&Plaintext != 0,
 		Limits:    l.cfg.XMPP,
+		Timeouts:  xmpp.Timeouts{Close: l.cfg.CloseTimeout},
 		Bounce:    l.cfg.answer,
 		Logger:    l.cfg.Logger,
 	}
@@ -70,7 +71,7 @@ func (l *Link) streamConfig(local, remote string, features []xmpp.Feature) *xmpp
 // features are what a link negotiates: TLS, a proof of the domain by certificate or by dialback, and the switch.
 func (l *Link) features(maySwitch bool) []xmpp.Feature {
 	fs := []xmpp.Feature{
-		l.cfg.startTLS(),
+		l.startTLS(),
 		xmpp.External(l.cfg.takesCertificate),
 		l.cfg.dialbackFeature(),
 	}
@@ -85,11 +86,11 @@ func (l *Link) features(maySwitch bool) []xmpp.Feature {
 }
 
 // startTLS is STARTTLS, offered for domains that have a certificate.
-func (c *Config) startTLS() xmpp.Feature {
-	f := xmpp.StartTLS(c.tls())
+func (l *Link) startTLS() xmpp.Feature {
+	f := xmpp.StartTLS(l.tls())
 	offer := f.Offer
 	f.Offer = func(s *xmpp.Stream, dst []byte) []byte {
-		if cert, err := c.Hosts.Certificate(s.Local()); err != nil || cert == nil {
+		if cert, err := l.cfg.Hosts.Certificate(s.Local()); err != nil || cert == nil {
 			return dst
 		}
 		return offer(s, dst)
@@ -98,20 +99,47 @@ func (c *Config) startTLS() xmpp.Feature {
 }
 
 // tls asks the hosts for certificates, so that they may change while we run.
-func (c *Config) tls() *tls.Config {
-	return &tls.Config{
+func (l *Link) tls() *tls.Config {
+	cfg := &tls.Config{
 		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 			domain, err := uniform.Domain(hello.ServerName) // which is in A-labels
 			if err != nil {
 				return nil, fmt.Errorf("psycswitch: server name %q: %w", hello.ServerName, err)
 			}
-			cert, err := c.Hosts.Certificate(domain)
+			cert, err := l.cfg.Hosts.Certificate(domain)
 			if err == nil && cert == nil {
 				err = fmt.Errorf("psycswitch: no certificate for %s", domain)
 			}
 			return cert, err
 		},
 	}
+	if l.dialled && l.cfg.RequireCertificate {
+		cfg.VerifyConnection = l.certificate
+	}
+	return cfg
+}
+
+// certificate demands that the server that we dialled has one for the domain that we want.
+func (l *Link) certificate(cs tls.ConnectionState) error {
+	err := errors.New("no certificate")
+	if certs := cs.PeerCertificates; len(certs) > 0 {
+		err = l.cfg.verifyCertificate(certs[0], certs[1:], l.dialledFor())
+	}
+	if err != nil {
+		return fmt.Errorf("psycswitch: certificate of %s: %w: %w", l.dialledFor(), ErrNotProven, err)
+	}
+	return nil
+}
+
+// errPlaintext says that there is no certificate because there is no TLS.
+var errPlaintext = fmt.Errorf("psycswitch: no TLS, and so no certificate: %w", ErrNotProven)
+
+// secured refuses a server that we dialled where it has shown no certificate and has to.
+func (l *Link) secured() error {
+	if l.cfg.RequireCertificate && l.Info().TLS == nil {
+		return errPlaintext
+	}
+	return nil
 }
 
 // verifyCertificate never believes a peer that it is one of our own domains, whatever certificate it shows.
@@ -198,18 +226,20 @@ func (c *Config) verifyAt(ctx context.Context, conn *Connection, local, remote, 
 	ctx, cancel := halfTime(ctx)
 	defer cancel()
 	link := newLink(c, conn.Conn)
-	link.dialled = true
+	link.dialled, link.local, link.remote = true, local, remote
 	if conn.Hint.DirectTLS {
-		link.remote, link.local = remote, local
-		if err := link.startTLS(ctx, XMPP); err != nil {
+		if _, err := link.initiateTLS(ctx, alpnXMPP); err != nil {
 			conn.Close()
 			return false, err
 		}
 	}
-	cfg := link.streamConfig(local, remote, []xmpp.Feature{c.startTLS()})
-	stream := xmpp.Initiate(link.conn, cfg)
+	stream := xmpp.Initiate(link.conn, link.streamConfig(local, remote, []xmpp.Feature{link.startTLS()}))
 	defer c.outlive(func() { stream.Close() })
+	link.stream = stream
 	if err := stream.Negotiate(ctx); err != nil {
+		return false, err
+	}
+	if err := link.secured(); err != nil {
 		return false, err
 	}
 	err = stream.Verify(ctx, local, remote, id, key)
