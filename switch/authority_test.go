@@ -33,10 +33,20 @@ func newAuthority(t *testing.T) *authority {
 	return ca
 }
 
+// certificate is what hosts have.
+type certificate = tls.Certificate
+
 // issue returns a certificate for the names, with serverAuth alone, as public authorities make them.
-func (ca *authority) issue(names ...string) *tls.Certificate {
+func (ca *authority) issue(names ...string) *certificate {
+	ca.t.Helper()
+	return ca.issueUntil(time.Time{}, names...)
+}
+
+// issueUntil is issue with an end; zero: in ten days.
+func (ca *authority) issueUntil(end time.Time, names ...string) *certificate {
 	ca.t.Helper()
 	cert, key := ca.sign(&x509.Certificate{
+		NotAfter:    end,
 		DNSNames:    names,
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
@@ -49,7 +59,9 @@ func (ca *authority) sign(template *x509.Certificate, by *authority) (*x509.Cert
 	ca.t.Helper()
 	template.SerialNumber = big.NewInt(1)
 	template.NotBefore = time.Now().Add(-time.Hour)
-	template.NotAfter = time.Now().Add(10 * 24 * time.Hour)
+	if template.NotAfter.IsZero() {
+		template.NotAfter = time.Now().Add(10 * 24 * time.Hour)
+	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		ca.t.Fatal(err)

@@ -106,7 +106,7 @@ func (l *Link) prove(conn net.Conn, host string) (psyc.Proof, error) {
 		if certs := secure.ConnectionState().PeerCertificates; len(certs) > 0 {
 			if reason = l.cfg.verifyCertificate(certs[0], certs[1:], host); reason == nil {
 				l.hasProved("", host)
-				return psyc.Proof{Kind: psyc.ProofCertificate, Until: earliest(certs[0].NotAfter, time.Now().Add(24*time.Hour))}, nil
+				return psyc.Proof{Kind: psyc.ProofCertificate, Until: earliest(certs[0].NotAfter, time.Now().Add(proofLife))}, nil
 			}
 		}
 	}

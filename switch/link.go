@@ -359,6 +359,33 @@ func (l *Link) incoming() (routes []route) {
 	return routes
 }
 
+// outlived reports whether a proof has ended on which the link rests. On a circuit that is so for the certificate of a server that we
+// dialled; what others prove there ends by itself, without the link. On a stream that others dialled any proof counts.
+func (l *Link) outlived(now time.Time) bool {
+	if l.dialled {
+		secure := l.Info().TLS
+		if secure == nil || len(secure.PeerCertificates) == 0 {
+			return false
+		}
+		end := secure.PeerCertificates[0].NotAfter
+		return end.After(l.since) && !now.Before(end) // one that had ended before was no proof
+	}
+	stream, _ := l.carrier()
+	if stream == nil {
+		return false
+	}
+	for _, p := range stream.Proofs() {
+		end := p.At.Add(proofLife)
+		if !p.Until.IsZero() {
+			end = earliest(end, p.Until)
+		}
+		if !now.Before(end) {
+			return true
+		}
+	}
+	return false
+}
+
 // quiet returns how long the link has carried nothing, as far as the router has looked.
 func (l *Link) quiet(now time.Time) time.Duration {
 	if n := l.taken.Load() + l.given.Load(); l.seenAt.IsZero() || n != l.seen {

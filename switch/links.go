@@ -53,8 +53,9 @@ const (
 	askTimeout = 10 * time.Second
 
 	// maxLinkAge is when a link that we dialled is closed, to be dialled anew by what we send next: what either side has
-	// proved holds for 24 hours.
+	// proved holds for proofLife.
 	maxLinkAge = 23 * time.Hour
+	proofLife  = 24 * time.Hour
 
 	defaultIdle = 15 * time.Minute
 )
@@ -262,7 +263,7 @@ func (r *Router) snapshot() []*Link {
 	return links
 }
 
-// tend closes links that carry nothing any more, and those that are too old, until ctx ends.
+// tend closes links that carry nothing any more, those that are too old, and those whose proofs have ended, until ctx ends.
 func (r *Router) tend(ctx context.Context) {
 	idle := r.Idle
 	if idle == 0 {
@@ -278,6 +279,7 @@ func (r *Router) tend(ctx context.Context) {
 			switch {
 			case idle > 0 && quiet >= idle && l.sends():
 			case l.dialled && time.Since(l.since) >= maxLinkAge:
+			case l.outlived(time.Now()), !r.stillCarries(l):
 			default:
 				continue
 			}
@@ -285,6 +287,24 @@ func (r *Router) tend(ctx context.Context) {
 			r.reading.Go(func() { l.Close() })
 		}
 	}
+}
+
+// stillCarries reports whether what goes by link may still do so: the peer's proofs hold, or it proves itself anew.
+func (r *Router) stillCarries(link *Link) bool {
+	var keys []route
+	r.mu.Lock()
+	for key, l := range r.links.byRoute {
+		if l == link {
+			keys = append(keys, key)
+		}
+	}
+	r.mu.Unlock()
+	for _, key := range keys {
+		if !link.carries(key) && !(link.certified(key.remote) && link.carries(key)) {
+			return false
+		}
+	}
+	return true
 }
 
 // pause waits for d and reports whether it was not cut short.

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/switchyard-im/switchyard/xmpp"
@@ -167,8 +169,10 @@ func (r *Router) receive(ctx context.Context, conn net.Conn, v *visit) {
 	if err := link.welcome(ctx); err != nil {
 		v.leave()
 		level := slog.LevelInfo
-		if errors.Is(err, xmpp.ErrClosed) {
-			level = slog.LevelDebug // it was there to have a dialback key verified
+		for _, gone := range []error{xmpp.ErrClosed, io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET} {
+			if errors.Is(err, gone) {
+				level = slog.LevelDebug // it came to have a dialback key verified, or to look in
+			}
 		}
 		r.log(ctx, level, "link refused", "addr", conn.RemoteAddr(), "error", err)
 		return

@@ -138,6 +138,17 @@ func (w *town) vouch(addr string) {
 	}()
 }
 
+// acceptCircuit is the accepting side of a circuit up to the consent to the pair.
+func (c *wire) acceptCircuit() {
+	c.t.Helper()
+	c.expect("_notice_circuit_established")
+	c.send(greeting)
+	asked := c.expect("_request_authorization")
+	_, tag, _ := strings.Cut(asked, ":_tag\t")
+	tag, _, _ = strings.Cut(tag, "\n")
+	c.send(":_tag_relay\t" + tag + "\n\n_status_authorization\n|\n")
+}
+
 // acceptStream is the accepting side up to the proof of the pair, with the given features.
 func (c *wire) acceptStream(features string) {
 	c.t.Helper()
