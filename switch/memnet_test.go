@@ -20,6 +20,7 @@ type memNet struct {
 	dials     map[string]int // how often each address has been dialled
 	conns     map[string][]*memConn
 	nextPort  uint16
+	delay     time.Duration // one way, of what is written; a connection takes it twice; before anything is dialled
 }
 
 func newMemNet() *memNet {
@@ -119,7 +120,9 @@ func (d *memDialer) DialContext(ctx context.Context, network, addr string) (net.
 		}
 		return nil, &net.OpError{Op: "dial", Net: network, Addr: tcpAddr(addr), Err: syscall.ECONNREFUSED}
 	}
+	time.Sleep(2 * n.delay)
 	there, back := newMemPipe(), newMemPipe()
+	there.delay, back.delay = n.delay, n.delay
 	ours := &memConn{in: back, out: there, local: local, remote: l.addr}
 	theirs := &memConn{in: there, out: back, local: l.addr, remote: local}
 	n.mu.Lock()
@@ -185,6 +188,30 @@ type memPipe struct {
 	err             error // why there is an end: io.EOF when the writer has closed, otherwise for both sides
 	readBy, writeBy time.Time
 	changed         chan struct{}
+
+	delay  time.Duration
+	flying []flight // what has been written and is not there yet
+}
+
+// A flight is bytes on their way.
+type flight struct {
+	until time.Time
+	n     int
+}
+
+// landed returns how much of buf is there, and when the next bytes will be; zero if none are on their way.
+func (p *memPipe) landed() (n int, next time.Time) {
+	for len(p.flying) > 0 && !time.Now().Before(p.flying[0].until) {
+		p.flying = p.flying[1:]
+	}
+	n = len(p.buf)
+	for _, f := range p.flying {
+		n -= f.n
+	}
+	if len(p.flying) > 0 {
+		next = p.flying[0].until
+	}
+	return n, next
 }
 
 func newMemPipe() *memPipe { return &memPipe{changed: make(chan struct{})} }
@@ -230,20 +257,25 @@ func (p *memPipe) read(b []byte) (int, error) {
 		var err error
 		p.mu.Lock()
 		changed, by := p.changed, p.readBy
+		there, next := p.landed()
 		switch {
 		case !by.IsZero() && !time.Now().Before(by):
 			err = os.ErrDeadlineExceeded
-		case len(p.buf) > 0:
-			n = copy(b, p.buf)
+		case there > 0:
+			n = copy(b, p.buf[:there])
 			p.buf = p.buf[n:]
 			close(p.changed)
 			p.changed = make(chan struct{})
-		case p.err != nil:
+		case p.err != nil && (len(p.buf) == 0 || p.err != io.EOF):
 			err = p.err
 		}
 		p.mu.Unlock()
 		if n > 0 || err != nil || len(b) == 0 {
 			return n, err
+		}
+		if !next.IsZero() && (by.IsZero() || next.Before(by)) {
+			p.await(changed, next) // its end is no error
+			continue
 		}
 		if err := p.await(changed, by); err != nil {
 			return 0, err
@@ -266,6 +298,9 @@ func (p *memPipe) write(b []byte) (written int, err error) {
 		default:
 			n := min(len(b)-written, pipeSize-len(p.buf))
 			p.buf = append(p.buf, b[written:written+n]...)
+			if p.delay > 0 && n > 0 {
+				p.flying = append(p.flying, flight{time.Now().Add(p.delay), n})
+			}
 			written += n
 			if n > 0 {
 				close(p.changed)
