@@ -102,11 +102,13 @@ func (c *Circuit) Authorize(ctx context.Context, local, remote string) error {
 	if err != nil {
 		return err
 	}
-	if err := c.Handshake(ctx); err != nil {
-		return err
-	}
-	if c.Syntax() != PSYC10 {
-		return fmt.Errorf("psyc: authorize %s to send to %s in the 0.9 syntax: %w", local, remote, errors.ErrUnsupported)
+	if early := c.initiator && c.cfg.Syntax == PSYC10 && !c.established.Load(); !early {
+		if err := c.Handshake(ctx); err != nil {
+			return err
+		}
+		if c.Syntax() != PSYC10 {
+			return fmt.Errorf("psyc: authorize %s to send to %s in the 0.9 syntax: %w", local, remote, errors.ErrUnsupported)
+		}
 	}
 	if c.proofs.isGranted(key) {
 		return nil
@@ -114,7 +116,7 @@ func (c *Circuit) Authorize(ctx context.Context, local, remote string) error {
 	p := &Packet{Method: methodAuthorize}
 	p.Entity.Set("_uniform_source", rootOf(key.source))
 	p.Entity.Set("_uniform_target", rootOf(key.target))
-	reply, err := c.Request(ctx, p)
+	reply, err := c.request(ctx, p, c.open)
 	if err != nil {
 		return fmt.Errorf("psyc: authorize %s to send to %s: %w", local, remote, err)
 	}
@@ -123,6 +125,31 @@ func (c *Circuit) Authorize(ctx context.Context, local, remote string) error {
 	}
 	c.proofs.grant(key)
 	return nil
+}
+
+// open sends p right behind our greeting if that is still to come, which saves a round trip, and greets if nobody has.
+func (c *Circuit) open(ctx context.Context, p *Packet) error {
+	c.mu.Lock()
+	c.first = append(c.first, p)
+	c.mu.Unlock()
+	if err := c.Handshake(ctx); err != nil {
+		return err
+	}
+	for _, p := range c.opening() { // the greeting had been sent
+		if err := c.Send(ctx, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// opening takes what is to be sent right behind our greeting.
+func (c *Circuit) opening() []*Packet {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	first := c.first
+	c.first = nil
+	return first
 }
 
 // Grant records that the peer takes packets from the domain local to the domain remote: it has agreed to that in another

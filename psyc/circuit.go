@@ -221,8 +221,9 @@ type Circuit struct {
 	mu      sync.Mutex
 	peer    Greeting
 	profile bool
-	err     error // why the circuit ended, nil while it is open
-	writing bool  // the writer runs, and closes done
+	err     error     // why the circuit ended, nil while it is open
+	writing bool      // the writer runs, and closes done
+	first   []*Packet // to be sent right behind our greeting
 }
 
 // Initiate wraps a connection that we opened, or in which we asked for the switch to PSYC.

@@ -105,7 +105,7 @@ func (c *Circuit) shutdownPacket() *Packet {
 //
 // The initiating side writes at once. It waits for the peer's first packet, and up to [Config.GreetingWait] for the
 // greeting, which some leave out; in the 0.9 syntax after a protocol switch it waits for nothing. The accepting side
-// writes nothing before the peer's first line.
+// writes nothing before the peer's first line, unless a switch agreed on the profile.
 //
 // The error is [ErrSelf], [ErrHandshakeTimeout], the context's, an *[Error] if the peer or we found fault with the
 // first line, or one of the connection.
@@ -194,7 +194,13 @@ func (c *Circuit) greet() error {
 	deadline := time.Now().Add(c.cfg.HandshakeTimeout)
 	c.in.until(deadline)
 	syntax := c.cfg.Syntax
-	if !c.initiator {
+	// Where the switch agreed on the syntax, our greeting need not wait for the peer's, nor the peer for ours.
+	agreed := c.cfg.Switched && c.cfg.Profile
+	switch {
+	case c.initiator:
+	case agreed:
+		syntax = PSYC10
+	default:
 		var err error
 		if syntax, err = c.in.sniff(c.cfg.Switched); err != nil {
 			c.speak(PSYC09) // in which psyced says so
@@ -208,6 +214,20 @@ func (c *Circuit) greet() error {
 	c.answer(&Packet{}) // the first line
 	for _, p := range c.greeting() {
 		if err := c.out.add(c.ctx, p, true); err != nil {
+			return err
+		}
+	}
+	for _, p := range c.opening() {
+		if err := c.out.add(c.ctx, p, true); err != nil {
+			return err
+		}
+	}
+	if !c.initiator && agreed {
+		got, err := c.in.sniff(true)
+		if err == nil && got != syntax {
+			err = errFirstLine
+		}
+		if err != nil {
 			return err
 		}
 	}

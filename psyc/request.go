@@ -103,6 +103,11 @@ func sameEntity(a, b Value) bool { return bytes.EqualFold(a, b) }
 // Packets; if more come before the reply it gives up with [ErrTooManyHeld]. The error is that of [Circuit.Send], the context's,
 // context.DeadlineExceeded after [Config.RequestTimeout], [ErrTooManyRequests], or what the circuit ended with.
 func (c *Circuit) Request(ctx context.Context, p *Packet) (*Packet, error) {
+	return c.request(ctx, p, c.Send)
+}
+
+// request is Request with another way to send.
+func (c *Circuit) request(ctx context.Context, p *Packet, send func(context.Context, *Packet) error) (*Packet, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.RequestTimeout)
 	defer cancel()
 	tag := p.Routing.Get("_tag").String()
@@ -121,7 +126,7 @@ func (c *Circuit) Request(ctx context.Context, p *Packet) (*Packet, error) {
 		return nil, err
 	}
 	defer c.requests.remove(tag)
-	if err := c.Send(ctx, p); err != nil {
+	if err := send(ctx, p); err != nil {
 		return nil, err
 	}
 	for {

@@ -110,6 +110,11 @@ const (
 	// Plaintext admits links without TLS, in both directions. Domains are then proved by dialback, or, of the server
 	// that we dialled, by DNS alone.
 	Plaintext Insecure = 1 << iota
+
+	// Addresses admits, on PSYC circuits without TLS, a peer that calls from an address that DNS gives for its domain: who else has
+	// a program there can speak for the domain, and on PSYC circuits there is no dialback. It goes with Plaintext, without which
+	// there are no such circuits.
+	Addresses
 )
 
 // Errors of links and routers.

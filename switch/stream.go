@@ -177,9 +177,28 @@ func (c *Config) newDialback(liveOnly bool) xmpp.Feature {
 	})
 }
 
-// maxVerifying is how many dialback keys a router verifies at a time: each takes a look-up and a connection, which strangers
-// can make us open.
+// maxVerifying is how many dialback keys and addresses a router verifies at a time: each takes a look-up, and a key a connection as
+// well, which strangers can make us open.
 const maxVerifying = 256
+
+// mayVerify waits until it is the caller's turn to verify, who then calls hasVerified; false is the end of ctx.
+func (c *Config) mayVerify(ctx context.Context) bool {
+	if c.verifying == nil {
+		return true
+	}
+	select {
+	case c.verifying <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (c *Config) hasVerified() {
+	if c.verifying != nil {
+		<-c.verifying
+	}
+}
 
 // verifyKey asks the authoritative server of remote for a dialback key (XEP-0220 section 2.1.2). That is always an XMPP
 // server, even of a domain whose stanzas go by PSYC, and the stream never switches.
@@ -190,14 +209,10 @@ func (c *Config) verifyKey(ctx context.Context, local, remote, id, key string) e
 	if !c.taking() {
 		return errLeaving
 	}
-	if c.verifying != nil {
-		select {
-		case c.verifying <- struct{}{}:
-			defer func() { <-c.verifying }()
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+	if !c.mayVerify(ctx) {
+		return ctx.Err()
 	}
+	defer c.hasVerified()
 	answer := make(chan error, 1)
 	c.outlive(func() { answer <- c.verify(ctx, local, remote, id, key) })
 	return <-answer
