@@ -25,6 +25,17 @@ func (w *town) dialTLS(from, to string, cert *tls.Certificate, alpn ...string) *
 	return c
 }
 
+// tls is the accepting side of direct TLS.
+func (c *wire) tls(cert *tls.Certificate, alpn ...string) *wire {
+	c.t.Helper()
+	t := tls.Server(c.Conn, &tls.Config{Certificates: []tls.Certificate{*cert}, NextProtos: alpn})
+	if err := t.HandshakeContext(c.t.Context()); err != nil {
+		c.t.Fatal(err)
+	}
+	c.Conn = t
+	return c
+}
+
 const (
 	goodMessage = "<message id='good' from='x@peer.example' to='y@north.example'><body>hello</body></message>"
 	goodPacket  = ":_source\tpsyc://peer.example/~x\n:_target\tpsyc://north.example/~y\n:_tag\tgood\n\n_message_private\nhello\n|\n"
