@@ -14,13 +14,13 @@ import (
 
 // An authority issues certificates for a test. It keeps no files and takes the time from the bubble that it is made in.
 type authority struct {
-	t    *testing.T
+	t    testing.TB
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 	pool *x509.CertPool
 }
 
-func newAuthority(t *testing.T) *authority {
+func newAuthority(t testing.TB) *authority {
 	t.Helper()
 	ca := &authority{t: t, pool: x509.NewCertPool()}
 	ca.cert, ca.key = ca.sign(&x509.Certificate{

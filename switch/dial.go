@@ -183,7 +183,7 @@ func (d *dialling) failed(link *Link, hint Hint, agreed string, err error) {
 		d.offered = append(d.offered, offeredXMPP(hint, circuit.Peer().Protocols)...)
 	}
 	d.closing.Go(func() { link.abandon(d.caller) })
-	var failed *switchError
+	var failed *SwitchError
 	switch {
 	case errors.As(err, &failed):
 		d.known.learn(d.local, d.remote, XMPP, switchFailedAge, failed.Error())

@@ -26,11 +26,13 @@ const (
 // be sent on this connection: without an answer the connection is lost.
 const switchTimeout = 10 * time.Second
 
-// A switchError says why a switch that we began has cost the connection.
-type switchError struct{ err error }
+// A SwitchError says why a switch to PSYC that we began has cost the connection. It is found in the errors of [Dial].
+type SwitchError struct{ Err error }
 
-func (e *switchError) Error() string { return "psycswitch: the switch failed: " + e.err.Error() }
-func (e *switchError) Unwrap() error { return e.err }
+func (e *SwitchError) Error() string { return "psycswitch: the switch failed: " + e.Err.Error() }
+
+// Unwrap returns the reason.
+func (e *SwitchError) Unwrap() error { return e.Err }
 
 // A takeover is what becomes of a stream that switched.
 type takeover struct {
@@ -54,7 +56,7 @@ func switchFeature(done func(takeover)) xmpp.Feature {
 				return 0, nil
 			}
 			if err := startSwitch(ctx, s, done); err != nil {
-				return 0, &switchError{err}
+				return 0, &SwitchError{err}
 			}
 			return 0, nil
 		},

@@ -20,7 +20,7 @@ func (l *Link) initiateStream(ctx context.Context, maySwitch bool) error {
 	err := stream.Negotiate(ctx)
 	if t := l.takeover(); t != nil && errors.Is(err, xmpp.ErrHijacked) {
 		if err = l.initiateCircuit(ctx, *t); err != nil {
-			err = &switchError{err}
+			err = &SwitchError{err}
 		}
 	}
 	return err
