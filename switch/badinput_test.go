@@ -173,7 +173,10 @@ func TestBadServers(t *testing.T) {
 				tls.Server(c.Conn, &tls.Config{Certificates: []tls.Certificate{*cert}, NextProtos: []string{"h2"}}).HandshakeContext(t.Context())
 				c.Close()
 			},
-			is: func(err error) bool { var alert *net.OpError; return errors.As(err, &alert) && alert.Op == "remote error" },
+			is: func(err error) bool {
+				var alert *net.OpError
+				return errors.As(err, &alert) && alert.Op == "remote error"
+			},
 		},
 		{
 			name:   "no TLS where it is due",

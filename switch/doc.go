@@ -11,6 +11,33 @@
 // the other side and tells the protocols apart by their first byte. A [Router] keeps links for any number of domains,
 // queues while a link comes up, keeps the order, and bounces what cannot be delivered.
 //
+// There is no type for listeners: [Router.Serve] takes any number of them, on one port or several, and each of them serves XMPP, PSYC
+// and direct TLS with either inside. A program that has other protocols on the port as well hands the rest to [Accept].
+//
+// # Which protocol
+//
+// Hints of DNS come first: a PSYC record means that no XMPP server is dialled for stanzas unless all PSYC servers have failed
+// (a dialback key is verified at an XMPP server whatever the hints are). On direct TLS both sides name what they speak by ALPN,
+// "psyc" and "xmpp-server", in that order of preference, so that two that speak PSYC begin with it, at an XMPP port as well.
+// On any other XMPP stream there is the switch. What failed is remembered, by pair of domains: the switch, or PSYC that ALPN had agreed
+// on, for an hour, PSYC hints that led nowhere for ten minutes; all of that is forgotten when the way that is left fails.
+// A PSYC server that refuses us and whose greeting offers XMPP (_available_protocols XMPP-S2S/1:5269) is tried in XMPP at the same address, after
+// what DNS says.
+//
+// Round trips until the first stanza leaves, from a TCP connection that is not there yet, as the tests of this package count them.
+// Look-ups in DNS come on top, and half a round trip for the stanza itself:
+//
+//	PSYC hint, without TLS                             2   TCP, greeting and request for the pair in one
+//	PSYC hint, TLS                                     3   with TLS 1.3
+//	XMPP hint, direct TLS, PSYC by ALPN                3
+//	XMPP hint, direct TLS, EXTERNAL, XMPP alone        5
+//	XMPP hint, STARTTLS, EXTERNAL, XMPP alone          7
+//	XMPP hint, STARTTLS, EXTERNAL, then the switch     8
+//	XMPP hint, STARTTLS, dialback, XMPP alone         12   six of them are the peer's, which verifies the key
+//	XMPP hint, STARTTLS, dialback, then the switch    13
+//	XMPP hint, without TLS, dialback, XMPP alone       6
+//	XMPP hint, without TLS, dialback, then the switch  7
+//
 // # The switch
 //
 // Two servers that both know it turn an XMPP stream into a PSYC circuit on the same connection. Every
@@ -23,7 +50,8 @@
 //
 //	<switching xmlns='urn:x-switchyard:psyc:0' h='0'><syntax>1.0</syntax></switching>
 //
-// The receiving side answers with the syntax that it chose, and reads PSYC from the byte after </switching>:
+// The receiving side answers with the syntax that it chose, sends its PSYC greeting right behind that, and reads PSYC from the byte
+// after </switching>:
 //
 //	<switched xmlns='urn:x-switchyard:psyc:0' h='0'><syntax>1.0</syntax></switched>
 //
@@ -35,7 +63,8 @@
 //
 // What was proved before the switch holds after it. The receiving side knows the initiator's domains by dialback or
 // certificate. The initiator knows the domain that it asked for by the certificate that the server showed in TLS, or else
-// by having dialled it, which is worth as much as the name servers are, and so as much as dialback. Another pair of domains is asked for with
+// by having dialled it, which is worth as much as the name servers are, and so as much as dialback; [Config].RequireCertificate
+// does not take that. Proofs end with the certificate, or after 24 hours, and links that rest on them are closed in order. Another pair of domains is asked for with
 // _request_authorization (_uniform_source, _uniform_target); a pair that cannot be proved on this connection gets one of its own.
 //
 // # Delivery
@@ -73,7 +102,7 @@
 //	link up               the link
 //	link switched         the link
 //	link down             the link, error (nil if in order)
-//	link refused          addr, error
+//	link refused          addr, error; at debug level if the peer went by itself
 //	nothing proved        the link, which is closed
 //	link closed           the link, idle: by us, without traffic or too old
 //	pair not authorized   the link, error: another one is dialled
@@ -92,15 +121,17 @@
 //
 //	Config.DialTimeout        look-up, connection, proof, either way    30 s, half of what is left for one address
 //	QueueLimits.Stanzas       waiting for one pair of domains           10,000
-//	QueueLimits.Bytes         waiting in all                            64 MiB
+//	QueueLimits.Bytes         waiting in all                            64 MiB, for one foreign domain what is left for others
 //	IntakeLimits.Handshakes   accepted connections without a proof      1,000
 //	IntakeLimits.PerAddress   accepted connections from one address     250
 //	IntakeLimits.Connections  accepted connections in all               10,000
 //	Router.Idle               a link without traffic                    15 min
 //	Router.Grace              orderly end                               10 s
+//	Config.CloseTimeout       orderly end of one link                   5 s for XMPP, 1 s for PSYC
 //	xmpp.Limits, psyc.Limits  what a peer can make us hold              512 KiB a stanza, 8 KiB before a proof; see there
 //	answer to <switching/>                                              10 s; a peer that fails is not asked for 1 h
 //	age of a link that we dialled                                       23 h, as proofs hold 24 h
+//	age of a stream that others dialled                                 24 h
 //	Send to a link that takes nothing                                   10 s
 //	links in a row that break before they take anything                 4
 package psycswitch

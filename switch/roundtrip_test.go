@@ -21,17 +21,18 @@ func TestRoundTrips(t *testing.T) {
 		proof  string // "EXTERNAL": both have certificates; "dialback": that of the first is not accepted
 		speaks psycswitch.Protocol
 		want   int
+		back   int // for an answer; the first has a hint for STARTTLS, and the certificate of the second is accepted
 	}{
-		{"PSYC hint, plain", psycswitch.Hint{Protocol: psyc}, false, "address", psyc, 2},
-		{"PSYC hint, TLS", psycswitch.Hint{Protocol: psyc, DirectTLS: true}, true, "EXTERNAL", psyc, 3},
-		{"direct TLS, ALPN", psycswitch.Hint{Protocol: xmpp, DirectTLS: true}, true, "EXTERNAL", psyc, 3},
-		{"direct TLS, XMPP alone", psycswitch.Hint{Protocol: xmpp, DirectTLS: true}, true, "EXTERNAL", xmpp, 5},
-		{"STARTTLS, switch", psycswitch.Hint{Protocol: xmpp}, true, "EXTERNAL", psyc, 8},
-		{"STARTTLS, XMPP alone", psycswitch.Hint{Protocol: xmpp}, true, "EXTERNAL", xmpp, 7},
-		{"STARTTLS, dialback, switch", psycswitch.Hint{Protocol: xmpp}, true, "dialback", psyc, 13},
-		{"STARTTLS, dialback, XMPP alone", psycswitch.Hint{Protocol: xmpp}, true, "dialback", xmpp, 12},
-		{"plain, dialback, switch", psycswitch.Hint{Protocol: xmpp}, false, "dialback", psyc, 7},
-		{"plain, dialback, XMPP alone", psycswitch.Hint{Protocol: xmpp}, false, "dialback", xmpp, 6},
+		{"PSYC hint, plain", psycswitch.Hint{Protocol: psyc}, false, "address", psyc, 2, 1},
+		{"PSYC hint, TLS", psycswitch.Hint{Protocol: psyc, DirectTLS: true}, true, "EXTERNAL", psyc, 3, 1},
+		{"direct TLS, ALPN", psycswitch.Hint{Protocol: xmpp, DirectTLS: true}, true, "EXTERNAL", psyc, 3, 1},
+		{"direct TLS, XMPP alone", psycswitch.Hint{Protocol: xmpp, DirectTLS: true}, true, "EXTERNAL", xmpp, 5, 7},
+		{"STARTTLS, switch", psycswitch.Hint{Protocol: xmpp}, true, "EXTERNAL", psyc, 8, 1},
+		{"STARTTLS, XMPP alone", psycswitch.Hint{Protocol: xmpp}, true, "EXTERNAL", xmpp, 7, 7},
+		{"STARTTLS, dialback, switch", psycswitch.Hint{Protocol: xmpp}, true, "dialback", psyc, 13, 1},
+		{"STARTTLS, dialback, XMPP alone", psycswitch.Hint{Protocol: xmpp}, true, "dialback", xmpp, 12, 7},
+		{"plain, dialback, switch", psycswitch.Hint{Protocol: xmpp}, false, "dialback", psyc, 7, 1},
+		{"plain, dialback, XMPP alone", psycswitch.Hint{Protocol: xmpp}, false, "dialback", xmpp, 6, 6},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -67,6 +68,13 @@ func TestRoundTrips(t *testing.T) {
 				}
 				if want := time.Duration(test.want)*roundTrip + roundTrip/2; took != want {
 					t.Errorf("the first stanza took %v, want %v", took, want)
+				}
+				start = time.Now()
+				south.send(chat("bob@south.example", "ada@north.example", "2", "hello"))
+				north.next()
+				took = time.Since(start)
+				if want := time.Duration(test.back)*roundTrip + roundTrip/2; took != want {
+					t.Errorf("the answer took %v, want %v", took, want)
 				}
 			})
 		})
