@@ -9,7 +9,7 @@ import (
 
 // agree checks that a packet which says things both natively and in XML says the same in both: else people would see one
 // thing on PSYC and another on XMPP. It may say more in one of them.
-func agree(s *xmpp.Stanza, p *psyc.Packet, r *reader) error {
+func (c *Converter) agree(s *xmpp.Stanza, p *psyc.Packet, r *reader) error {
 	if psyc.Inherits(p.Method, "_jabber") {
 		return nil
 	}
@@ -19,6 +19,12 @@ func agree(s *xmpp.Stanza, p *psyc.Packet, r *reader) error {
 	if s.Type == "error" {
 		return agreeFailure(s, p, r)
 	}
+	ph := phraseOf(p.Method)
+	if ph != nil && r.filled[markPhrase].end == 0 {
+		if err := c.agreePhrase(s, p, ph); err != nil {
+			return err
+		}
+	}
 	switch s.Kind {
 	case xmpp.Message:
 		if !alike(r.texts[markBody], s.Text("body")) {
@@ -26,6 +32,9 @@ func agree(s *xmpp.Stanza, p *psyc.Packet, r *reader) error {
 		}
 		return agreeText(s, "subject", r.texts[markSubject])
 	case xmpp.Presence:
+		if ph != nil && !r.v.has[fieldAvailability] {
+			return agreeText(s, "status", r.texts[markStatus])
+		}
 		show, ok := shown(s.Text("show"))
 		said := availabilityOf(p.Method, r.v.value[fieldAvailability])
 		if s.Type == "" && (!ok || show.show != said.show) {
@@ -43,6 +52,22 @@ func agree(s *xmpp.Stanza, p *psyc.Packet, r *reader) error {
 				return contradiction("%s asks for something else in its XML", p.Method)
 			}
 		}
+	}
+	return nil
+}
+
+// agreePhrase checks an element that travels as XML beside the variables that say what is in it.
+func (c *Converter) agreePhrase(s *xmpp.Stanza, p *psyc.Packet, ph *phrase) error {
+	q, err := c.probe.write(s, &c.book, form{})
+	if err != nil || phraseOf(q.Method) != ph || impliedCode(p.Method) != impliedCode(q.Method) {
+		return contradiction("%s is not what its XML says", p.Method)
+	}
+	if ph.usual == nil {
+		return nil
+	}
+	said := words{p.Method, p.Entity, s.From, nil, &c.book}
+	if !bytes.Equal(ph.usual(nil, &said), ph.usual(nil, c.probe.words(q.Method, s))) {
+		return contradiction("variables of %s are not what its XML says", p.Method)
 	}
 	return nil
 }

@@ -11,8 +11,9 @@ var natives = map[string]stanzaType{
 	methodPrivate:                    {xmpp.Message, "chat"},
 	methodPublic:                     {xmpp.Message, "groupchat"},
 	methodAnnouncement:               {xmpp.Message, "headline"},
-	"_notice_place_topic":            {xmpp.Message, "groupchat"},
-	"_status_place_topic":            {xmpp.Message, "groupchat"},
+	methodSetTopic:                   groupType,
+	methodPlaceTopic:                 groupType,
+	methodStatusTopic:                groupType,
 	methodPresence:                   {xmpp.Presence, ""},
 	"_status_presence":               {xmpp.Presence, ""},
 	"_status_person_present":         {xmpp.Presence, ""},
@@ -26,6 +27,17 @@ var natives = map[string]stanzaType{
 	methodStatusPerson:               {xmpp.Presence, "probe"},
 }
 
+// Types that phrases are.
+var (
+	messageType     = stanzaType{xmpp.Message, ""}
+	chatType        = stanzaType{xmpp.Message, "chat"}
+	groupType       = stanzaType{xmpp.Message, "groupchat"}
+	presenceType    = stanzaType{xmpp.Presence, ""}
+	unavailableType = stanzaType{xmpp.Presence, "unavailable"}
+	setType         = stanzaType{xmpp.IQ, "set"}
+	resultType      = stanzaType{xmpp.IQ, "result"}
+)
+
 // native returns the type of stanza that a method is, through its closest ancestor.
 func native(method string) (stanzaType, bool) {
 	for m := method; m != ""; m = parent(m) {
@@ -38,13 +50,16 @@ func native(method string) (stanzaType, bool) {
 
 // children puts together the children of the stanza that p is, and returns its kind and type.
 func (r *reader) children(p *psyc.Packet) (xmpp.Kind, string, error) {
-	r.raw, r.texts, r.filled, r.openType = empty(r.raw), filling{}, fill{}, false
+	r.raw, r.texts, r.filled, r.openType, r.said = empty(r.raw), filling{}, fill{}, false, empty(r.said)
 	xml, err := r.v.xml()
 	if err != nil {
 		return 0, "", err
 	}
 	if psyc.Inherits(p.Method, "_jabber") {
 		return r.verbatim(p, xml)
+	}
+	if ph := phraseOf(p.Method); ph != nil && r.may(p, ph) {
+		return r.phrase(p, ph, xml)
 	}
 	if t, ok := native(p.Method); ok {
 		switch t.kind {
@@ -64,14 +79,6 @@ func (r *reader) children(p *psyc.Packet) (xmpp.Kind, string, error) {
 			return xmpp.IQ, "get", nil
 		}
 	}
-	if answered(p) {
-		for i := range results {
-			if psyc.Inherits(p.Method, results[i].method) {
-				r.raw = results[i].write(r.raw, p)
-				return xmpp.IQ, "result", nil
-			}
-		}
-	}
 	if fail := failureMethod(p.Method); fail != nil {
 		return r.failure(p, fail, xml)
 	}
@@ -81,6 +88,49 @@ func (r *reader) children(p *psyc.Packet) (xmpp.Kind, string, error) {
 // answered reports whether p answers a question that had an id.
 func answered(p *psyc.Packet) bool {
 	return len(p.Routing.Get(varTagRelay)) > 0 || len(p.Routing.Get(varTagReply)) > 0
+}
+
+// may reports whether p has the tag without which a command or an answer is none.
+func (r *reader) may(p *psyc.Packet, ph *phrase) bool {
+	switch ph.stanzaType {
+	case resultType:
+		return answered(p)
+	case setType:
+		return len(p.Routing.Get(varTag)) > 0
+	}
+	return true
+}
+
+// phrase reads a method that stands for a child element.
+func (r *reader) phrase(p *psyc.Packet, ph *phrase, xml []byte) (kind xmpp.Kind, typ string, err error) {
+	if ph.usual != nil {
+		r.said = ph.usual(r.said, r.words(p))
+	}
+	r.texts[markPhrase] = r.said
+	switch ph.kind {
+	case xmpp.Message:
+		err = r.message(p, ph.typ, xml)
+	case xmpp.Presence:
+		r.texts[markStatus] = r.v.value[fieldDescription]
+		show := ""
+		if r.v.has[fieldAvailability] && ph.typ == "" {
+			show = availabilityOf(p.Method, r.v.value[fieldAvailability]).show
+		}
+		r.usual = usualPresence(empty(r.usual), show, &r.texts)
+		err = r.assemble(xml, r.usual)
+	default:
+		r.usual = r.usual[:0]
+		if len(r.said) > 0 {
+			r.usual = append(r.usual, markPhrase)
+		}
+		err = r.assemble(xml, r.usual)
+	}
+	return ph.kind, ph.typ, err
+}
+
+// words returns what the element of a packet's method is made from.
+func (r *reader) words(p *psyc.Packet) *words {
+	return &words{p.Method, p.Entity, r.s.From, p.Routing.Get("_source_relay"), r.book}
 }
 
 // verbatim reads a method that carries XML. The variable comes first: the body beside it is a sentence for people.
@@ -113,7 +163,10 @@ func (r *reader) assemble(xml, usual []byte) error {
 
 // message reads a text to somebody.
 func (r *reader) message(p *psyc.Packet, typ string, xml []byte) error {
-	r.texts[markSubject], r.texts[markNick] = r.v.value[fieldTopic], r.v.value[fieldNick]
+	r.texts[markSubject] = r.v.value[fieldTopic]
+	if !r.speaks && !r.enters {
+		r.texts[markNick] = r.v.value[fieldNick]
+	}
 	action := r.v.value[fieldAction]
 	switch {
 	case !psyc.Inherits(p.Method, methodMessage): // a topic; what is in the body says so in words
@@ -122,6 +175,11 @@ func (r *reader) message(p *psyc.Packet, typ string, xml []byte) error {
 		r.texts[markBody] = r.body
 	default:
 		r.texts[markBody] = p.Body
+	}
+	if psyc.Inherits(p.Method, methodMessage) && (r.v.has[fieldTimePlace] || r.v.has[fieldTimeLog]) {
+		n := len(r.said)
+		r.said = usualDelay(r.said, r.words(p))
+		r.texts[markDelay] = r.said[n:len(r.said):len(r.said)]
 	}
 	r.usual = usualMessage(empty(r.usual), &r.texts)
 	return r.assemble(xml, r.usual)

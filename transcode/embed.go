@@ -42,7 +42,7 @@ func (c *Converter) embed(s *xmpp.Stanza, p *psyc.Packet) (*xmpp.Stanza, error) 
 		return s, nil
 	}
 	if c.in.v.has[fieldXML] {
-		if err := agree(s, p, &c.in); err != nil {
+		if err := c.agree(s, p, &c.in); err != nil {
 			return nil, err
 		}
 	}

@@ -166,7 +166,8 @@ func TestEmbeddingExactlyWhenNeeded(t *testing.T) {
 	}{
 		{annToBen + ":_nick\tAnn\n_message_private\nhi\n|\n", false},
 		{annToBen + ":_language\tde\n_message_private\nhi\n|\n", false},
-		{annToBen + ":_degree_availability\t7\n_notice_presence_here\n|\n", false},
+		{annToBen + "_notice_presence_here\n|\n", false},
+		{annToBen + ":_degree_availability\t7\n_notice_presence_here\n|\n", true},
 		{annToBen + "_request_friendship\n|\n", false},
 		{annToBen + "_jabber_message_chat\n<x xmlns='urn:x'/>\n|\n", false},
 		{annToBen + ":_color\tred\n_message_private\nhi\n|\n", true},

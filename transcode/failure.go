@@ -126,8 +126,8 @@ func parent(keyword string) string {
 	return ""
 }
 
-// failure writes a message error whose condition PSYC has a word for. A presence or iq error has a word of its own only
-// in the tables of those who sent the question, and travels verbatim.
+// failure writes an error whose condition PSYC has a word for. That of a presence or an iq says in _method_relay what it is
+// about; to profile peers it travels verbatim where there is more to it than a condition and a text.
 func (w *writer) failure(s *xmpp.Stanza, f form) bool {
 	e, ok := s.Child("", "error")
 	if !ok {
@@ -135,7 +135,7 @@ func (w *writer) failure(s *xmpp.Stanza, f form) bool {
 	}
 	var found *failure
 	var text []byte
-	n := len(w.buf)
+	n, vars := len(w.buf), len(w.p.Entity)
 	for c := range e.Children() {
 		switch name := c.Name(); {
 		case name.Space != nsStanzas:
@@ -164,15 +164,24 @@ func (w *writer) failure(s *xmpp.Stanza, f form) bool {
 	} else {
 		text = nil
 	}
-	if f.plain {
-		return true
-	}
 	raw := s.Raw()
-	if w.skel = found.usual(w.skel[:0], found.typ, text); !bytes.Equal(raw, w.skel) {
+	w.skel = found.usual(w.skel[:0], found.typ, text)
+	usual := bytes.Equal(raw, w.skel)
+	if about := relayed[s.Kind]; about != "" {
+		if !usual && !f.plain {
+			w.p.Entity, w.p.Body = w.p.Entity[:vars], nil
+			return false
+		}
+		w.set(varMethodRelay, about)
+	}
+	if !usual && !f.plain {
 		w.xml(raw, f)
 	}
 	return true
 }
+
+// relayed says what an error is about that is not about a message.
+var relayed = map[xmpp.Kind]string{xmpp.Presence: methodPresence, xmpp.IQ: "_jabber_iq"}
 
 // usual appends the error of a failure whose variables say it all.
 func (f *failure) usual(dst []byte, typ string, text []byte) []byte {
@@ -193,7 +202,8 @@ func failedKind(p *psyc.Packet) xmpp.Kind {
 		return xmpp.IQ
 	case psyc.Inherits(relay, "_jabber_presence"), psyc.Inherits(relay, methodPresence),
 		psyc.Inherits(relay, methodFriendship), psyc.Inherits(relay, "_notice_friendship"),
-		psyc.Inherits(relay, methodStatusPerson):
+		psyc.Inherits(relay, methodStatusPerson), entersPlace(relay), psyc.Inherits(p.Method, "_error_place_enter"),
+		psyc.Inherits(p.Method, "_error_illegal_name_person_place"), psyc.Inherits(p.Method, "_error_unavailable_nick_place"):
 		return xmpp.Presence
 	}
 	for i := range requests {

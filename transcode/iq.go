@@ -2,9 +2,7 @@ package transcode
 
 import (
 	"bytes"
-	"strconv"
 
-	"github.com/switchyard-im/switchyard/psyc"
 	"github.com/switchyard-im/switchyard/xmpp"
 )
 
@@ -17,19 +15,53 @@ type request struct {
 
 var requests = [...]request{
 	{"_request_ping", "urn:xmpp:ping", "ping", false},
-	{"_request_version", "jabber:iq:version", "query", false},
-	{"_request_description_time", "jabber:iq:last", "query", false},
-	{"_request_description_vCard", "vcard-temp", "vCard", false},
-	{"_request_list_feature", "http://jabber.org/protocol/disco#info", "query", true},
-	{"_request_list_item", "http://jabber.org/protocol/disco#items", "query", true},
+	{"_request_version", nsVersion, "query", false},
+	{"_request_description_time", nsLast, "query", false},
+	{"_request_time", nsTime, "time", false},
+	{"_request_description_vCard", nsVCard, "vCard", false},
+	{"_request_list_feature", nsDiscoInfo, "query", true},
+	{"_request_list_item", nsDiscoItems, "query", true},
 }
 
-// iq writes a request that PSYC has a word for; it reports false for all others. Answers are none of these, because an
-// empty result does not say what was asked.
+// iq writes what PSYC has a word for; it reports false for all others, and for an empty result, which does not say what was
+// asked.
 func (w *writer) iq(s *xmpp.Stanza, f form) bool {
-	if s.Type != "get" || !plain(s.ID, maxTag) {
+	if !plain(s.ID, maxTag) {
 		return false
 	}
+	switch s.Type {
+	case "get":
+		return w.request(s, f)
+	case "set", "result":
+		return w.payload(s, f)
+	case "error":
+		return w.failure(s, f)
+	}
+	return false
+}
+
+// payload writes an answer or a command whose only child is nothing but what variables say. To a plain peer, which would
+// make nothing of the child, it says what it can.
+func (w *writer) payload(s *xmpp.Stanza, f form) bool {
+	n := len(w.p.Entity)
+	for e := range s.Children() {
+		method := w.speak(s, e, f)
+		if method == "" {
+			return false
+		}
+		w.skel = phraseOf(method).usual(w.skel[:0], w.words(method, s))
+		if !f.plain && !bytes.Equal(w.skel, s.Raw()) {
+			w.p.Entity = w.p.Entity[:n]
+			return false
+		}
+		w.p.Method = method
+		return true
+	}
+	return false
+}
+
+// request writes a question that PSYC has a word for.
+func (w *writer) request(s *xmpp.Stanza, f form) bool {
 	var child xmpp.Element
 	n := 0
 	for e := range s.Children() {
@@ -78,39 +110,5 @@ func (r *request) usual(dst, node []byte) []byte {
 	return append(dst, "/>"...)
 }
 
-// A result is an answer of PSYC that tells what it answers.
-type result struct {
-	method string
-	write  func(dst []byte, p *psyc.Packet) []byte
-}
-
-var results = [...]result{
-	{"_echo_ping", func(dst []byte, _ *psyc.Packet) []byte { return dst }},
-	{"_status_version", versionResult},
-	{"_status_description_time", lastResult},
-}
-
-// versionResult appends the answer of XEP-0092.
-func versionResult(dst []byte, p *psyc.Packet) []byte {
-	dst = append(dst, "<query xmlns='jabber:iq:version'>"...)
-	for _, part := range [...]struct{ name, variable string }{
-		{"name", "_version_description"}, {"version", "_version"},
-	} {
-		if v := p.Entity.Get(part.variable); len(v) > 0 {
-			dst = append(append(append(dst, '<'), part.name...), '>')
-			dst = appendText(dst, v, usualEscaping)
-			dst = append(append(append(dst, "</"...), part.name...), '>')
-		}
-	}
-	return append(dst, "</query>"...)
-}
-
-// lastResult appends the answer of XEP-0012.
-func lastResult(dst []byte, p *psyc.Packet) []byte {
-	dst = append(dst, "<query xmlns='jabber:iq:last' seconds='"...)
-	n, err := p.Entity.Get("_time_idle").Int()
-	if err != nil || n < 0 {
-		n = 0
-	}
-	return append(strconv.AppendInt(dst, n, 10), "'/>"...)
-}
+// usualNothing is the content of an answer that says no more than that it is one.
+func usualNothing(dst []byte, _ *words) []byte { return dst }

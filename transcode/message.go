@@ -3,6 +3,7 @@ package transcode
 import (
 	"bytes"
 
+	"github.com/switchyard-im/switchyard/psyc"
 	"github.com/switchyard-im/switchyard/xmpp"
 )
 
@@ -39,25 +40,49 @@ func (w *writer) message(s *xmpp.Stanza, f form) bool {
 	raw, space := s.Raw(), stanzaSpace(s)
 	var texts filling
 	var seen [marks + 1]bool
+	n, said := len(w.p.Entity), ""
 	for e := range s.Children() {
-		m := markOf(e, space)
-		if m != 0 && m != markStatus && !seen[m] {
-			seen[m] = true
-			texts[m] = w.take(raw, e, byte(m), f)
+		switch m := markOf(e, space); {
+		case m != 0:
+			if m != markStatus && !seen[m] {
+				seen[m] = true
+				texts[m] = w.take(raw, e, byte(m), f)
+			}
+		case e.Is(nsDelay, "delay"):
+			if !seen[markDelay] {
+				seen[markDelay] = true
+				texts[markDelay] = w.sayDelay(s, e, f)
+			}
+		case said == "":
+			if said = w.speak(s, e, f); said != "" {
+				texts[markPhrase] = w.phrase(said, s, e)
+			}
 		}
 	}
-	if len(texts[markBody]) == 0 {
+	topic := said == "" && s.Type == "groupchat" && !seen[markBody] && !seen[markNick] && len(texts[markSubject]) > 0
+	method, exact := messageMethod(s.Type)
+	switch {
+	case len(texts[markBody]) == 0 && said != "" && !psyc.Inherits(said, methodMessage):
+		method, exact = said, true
+	case topic:
+		if method = topicMethod(s); method == methodPlaceTopic {
+			w.sayNick(varSourceResource, s.From, f)
+		}
+	case len(texts[markBody]) == 0:
+		w.p.Entity = w.p.Entity[:n]
 		w.forget()
 		return false
+	case said != "":
+		method = said
+	case f.plain && method == methodMessage:
+		method = methodPrivate
 	}
-	method, exact := messageMethod(s.Type)
-	if w.p.Method = method; f.plain && method == methodMessage {
-		w.p.Method = methodPrivate
-	}
-	if !exact {
+	if w.p.Method = method; !exact {
 		w.attrs = appendAttribute(w.attrs, "type", s.Type)
 	}
-	w.nick(s, texts[markNick], f)
+	if !topic {
+		w.nick(s, texts[markNick], f)
+	}
 	if len(texts[markSubject]) > 0 {
 		w.setBytes(varTopic, texts[markSubject])
 	}
@@ -83,6 +108,8 @@ func (w *writer) nick(s *xmpp.Stanza, nick []byte, f form) {
 	switch {
 	case len(nick) > 0:
 		w.setBytes(varNick, nick)
+	case f.plain && s.Type == "groupchat" && s.From.Resource() != "" && s.To.Resource() != "":
+		w.say(varNick, s.From.Resource(), f)
 	case f.plain && s.From.Local() != "":
 		w.set(varNick, s.From.Local())
 	}
@@ -95,6 +122,12 @@ func usualMessage(dst []byte, t *filling) []byte {
 	}
 	if len(t[markBody]) > 0 {
 		dst = append(dst, "<body>\x01</body>"...)
+	}
+	if len(t[markPhrase]) > 0 {
+		dst = append(dst, markPhrase)
+	}
+	if len(t[markDelay]) > 0 {
+		dst = append(dst, markDelay)
 	}
 	if len(t[markNick]) > 0 {
 		dst = append(dst, nickOpen+"\x04</nick>"...)

@@ -42,7 +42,7 @@ const (
 // private reports whether a variable of that name belongs to the profile.
 func private(name string) bool {
 	switch name {
-	case varSourceResource, varTargetResource:
+	case varSourceResource, varTargetResource, varResource:
 		return true
 	}
 	return psyc.Inherits(name, "_jabber") || psyc.Inherits(name, "_encoding_jabber")

@@ -36,6 +36,9 @@ type writer struct {
 	hollows []hollow
 	skel    []byte
 	wire    []byte
+	said    []byte // elements in place of variables
+	book    *addressBook
+	none    bool // no native form: the syntax cannot hold it
 }
 
 // write converts s. What the packet says of s is complete by construction: each part goes either into a variable whose
@@ -44,6 +47,7 @@ func (w *writer) write(s *xmpp.Stanza, book *addressBook, f form) (*psyc.Packet,
 	w.p.Routing, w.p.Entity = w.p.Routing[:0], w.p.Entity[:0]
 	w.p.State, w.p.Method, w.p.Body, w.p.Size = 0, "", nil, 0
 	w.buf, w.attrs, w.skel, w.wire = empty(w.buf), empty(w.attrs), empty(w.skel), empty(w.wire)
+	w.book, w.said = book, empty(w.said)
 	w.forget()
 
 	w.address(varSource, varSourceResource, "from", s.From, s, book, f)
@@ -57,12 +61,13 @@ func (w *writer) write(s *xmpp.Stanza, book *addressBook, f form) (*psyc.Packet,
 		}
 	}
 	native := false
-	switch s.Kind {
-	case xmpp.Message:
+	switch {
+	case w.none: // it is known to be a stanza
+	case s.Kind == xmpp.Message:
 		native = w.message(s, f)
-	case xmpp.Presence:
+	case s.Kind == xmpp.Presence:
 		native = w.presence(s, f)
-	case xmpp.IQ:
+	case s.Kind == xmpp.IQ:
 		native = w.iq(s, f)
 	default:
 		return nil, &Error{xmpp.BadRequest, methodUnsupported, errors.New("not a stanza")}
@@ -71,7 +76,13 @@ func (w *writer) write(s *xmpp.Stanza, book *addressBook, f form) (*psyc.Packet,
 		w.verbatim(s, f)
 	}
 	w.context(s, f)
-	return &w.p, fits(&w.p, f, &w.wire)
+	err := fits(&w.p, f, &w.wire)
+	if err != nil && native && !f.plain && !w.none {
+		w.none = true
+		defer func() { w.none = false }()
+		return w.write(s, book, f)
+	}
+	return &w.p, err
 }
 
 // keptBuffer is how large a buffer may be that waits for the next conversion: one large stanza must not cost its link the
@@ -86,8 +97,20 @@ func empty(b []byte) []byte {
 	return b[:0]
 }
 
+// words returns what the element of a method is made from.
+func (w *writer) words(method string, s *xmpp.Stanza) *words {
+	return &words{method: method, vars: w.p.Entity, from: s.From, book: w.book}
+}
+
 // keep copies v to where the packet's values lie.
 func (w *writer) keep(v string) psyc.Value {
+	n := len(w.buf)
+	w.buf = append(w.buf, v...)
+	return psyc.Value(w.buf[n:len(w.buf):len(w.buf)])
+}
+
+// keepBytes is keep for bytes.
+func (w *writer) keepBytes(v []byte) psyc.Value {
 	n := len(w.buf)
 	w.buf = append(w.buf, v...)
 	return psyc.Value(w.buf[n:len(w.buf):len(w.buf)])

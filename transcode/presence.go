@@ -87,37 +87,57 @@ func (w *writer) presence(s *xmpp.Stanza, f form) bool {
 	raw, space := s.Raw(), stanzaSpace(s)
 	var texts filling
 	var seen [marks + 1]bool
-	show, shows := "", 0
+	show, shows, said := "", 0, ""
 	for e := range s.Children() {
-		n := e.Name()
-		if n.Space == nsMUC || n.Space == nsMUCUser {
-			w.forget()
-			return false
-		}
-		if e.Is(space, "show") {
+		switch m := markOf(e, space); {
+		case e.Is(space, "show"):
 			show = e.Text()
 			shows++
-		}
-		m := markOf(e, space)
-		if (m == markStatus || m == markNick) && !seen[m] {
+		case m == markStatus && !seen[m], m == markNick && !seen[m] && !inRoom(s) && !leaves(s):
 			seen[m] = true
 			texts[m] = w.take(raw, e, byte(m), f)
+		case e.Is(nsMUC, "x"), e.Is(nsMUCUser, "x"):
+			if said == "" {
+				said = w.speak(s, e, f)
+			}
+			if said == "" {
+				return w.wordless()
+			}
+			if !seen[markPhrase] {
+				seen[markPhrase] = true
+				texts[markPhrase] = w.phrase(said, s, e)
+			}
 		}
 	}
+	if said == "" && leaves(s) && !inRoom(s) {
+		said = methodLeave
+		w.sayNick(varTargetResource, s.To, f)
+	}
 	a, ok := shown(show)
+	if said != "" {
+		w.p.Method = said
+		if show = ""; ok && shows == 1 && s.Type == "" {
+			show = a.show
+			w.set(varAvailability, a.degree)
+		}
+		if len(texts[markStatus]) > 0 {
+			w.setBytes(varDescription, texts[markStatus])
+		}
+		w.skel = usualPresence(w.skel[:0], show, &texts)
+		w.skeleton(raw, w.skel[:len(w.skel):len(w.skel)], f)
+		return true
+	}
 	switch method := subscription(s.Type); {
 	case s.Type == "unavailable":
-		a = availabilities[1]
-		w.p.Method = a.method
-		w.set(varAvailability, a.degree)
+		w.p.Method = availabilities[1].method
+		w.degree(availabilities[1], f)
 	case s.Type == "" && ok && shows < 2:
 		w.p.Method = a.method
-		w.set(varAvailability, a.degree)
+		w.degree(a, f)
 	case method != "":
 		w.p.Method = method
 	default:
-		w.forget()
-		return false
+		return w.wordless()
 	}
 	if len(texts[markStatus]) > 0 {
 		w.setBytes(varDescription, texts[markStatus])
@@ -133,6 +153,28 @@ func (w *writer) presence(s *xmpp.Stanza, f form) bool {
 	return true
 }
 
+// inRoom reports whether a presence has a child that says it is about a room.
+func inRoom(s *xmpp.Stanza) bool {
+	if _, ok := s.Child(nsMUC, "x"); ok {
+		return true
+	}
+	_, ok := s.Child(nsMUCUser, "x")
+	return ok
+}
+
+// degree says how available somebody is. Profile peers know from the method.
+func (w *writer) degree(a availability, f form) {
+	if f.plain {
+		w.set(varAvailability, a.degree)
+	}
+}
+
+// wordless takes back what was noted of a stanza for which there is no word, and reports false.
+func (w *writer) wordless() bool {
+	w.forget()
+	return false
+}
+
 // forget takes back the hollows noted so far.
 func (w *writer) forget() { w.hollows, w.style = w.hollows[:0], style{} }
 
@@ -143,6 +185,9 @@ func usualPresence(dst []byte, show string, t *filling) []byte {
 	}
 	if len(t[markStatus]) > 0 {
 		dst = append(dst, "<status>\x03</status>"...)
+	}
+	if len(t[markPhrase]) > 0 {
+		dst = append(dst, markPhrase)
 	}
 	if len(t[markNick]) > 0 {
 		dst = append(dst, nickOpen+"\x04</nick>"...)

@@ -13,7 +13,9 @@ const (
 	markSubject = 0x02 // in <subject/>
 	markStatus  = 0x03 // in <status/>
 	markNick    = 0x04 // in <nick/> of XEP-0172
-	marks       = 4
+	markPhrase  = 0x05 // in place of the element that the method stands for
+	markDelay   = 0x06 // in place of <delay/> of XEP-0203
+	marks       = 6
 )
 
 const (
@@ -80,7 +82,7 @@ func (w *writer) skeleton(raw, usual []byte, f form) {
 	}
 }
 
-// A filling is the native texts of a packet; nil where it has none.
+// A filling is the native texts of a packet, and the elements that its variables say; nil where it has none.
 type filling [marks + 1][]byte
 
 // A fill tells where the texts went.
@@ -106,7 +108,11 @@ func (t *filling) fill(dst, skeleton []byte, e escaping) ([]byte, fill, error) {
 		}
 		dst = append(dst, skeleton[:i]...)
 		at[m].start = len(dst)
-		dst = appendText(dst, t[m], e)
+		if m >= markPhrase {
+			dst = append(dst, t[m]...)
+		} else {
+			dst = appendText(dst, t[m], e)
+		}
 		at[m].end = len(dst)
 		skeleton = skeleton[i+1:]
 	}
@@ -132,8 +138,14 @@ func (at *fill) check(s *xmpp.Stanza) error {
 	left := *at
 	for e := range s.Children() {
 		m := markOf(e, stanzaSpace(s))
-		if _, inner, end, _ := e.Span(); m != 0 && left[m].start == inner && left[m].end == end {
+		start, inner, innerEnd, end := e.Span()
+		if m != 0 && left[m].start == inner && left[m].end == innerEnd {
 			left[m].end = 0
+		}
+		for m := markPhrase; m <= marks; m++ {
+			if left[m].start == start && left[m].end == end {
+				left[m].end = 0
+			}
 		}
 	}
 	for m := range left {

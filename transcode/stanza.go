@@ -18,10 +18,14 @@ type reader struct {
 	attrs []xmpp.Attr
 	body  []byte // of an action
 	usual []byte // skeleton
+	said  []byte // elements that variables say
+	book  *addressBook
 	lang  string // of the packet before, nearly always that of this one
 
 	texts    filling
 	filled   fill
+	speaks   bool // whether _nick is the resource of from
+	enters   bool // whether _nick is the resource of to
 	openType bool // whether the method leaves the type to _jabber_attributes
 }
 
@@ -33,9 +37,14 @@ func (r *reader) read(p *psyc.Packet, book *addressBook, space string, strip boo
 	if err := r.v.read(p); err != nil {
 		return nil, err
 	}
+	r.book, r.speaks, r.enters = book, false, false
+	from := r.addresses(p, book, strip)
 	kind, typ, err := r.children(p)
 	if err != nil {
 		return nil, err
+	}
+	if from != nil {
+		return nil, from
 	}
 	r.s.Kind, r.s.Type, r.s.ID, r.s.Lang = kind, typ, "", ""
 	if lang := r.v.value[fieldLanguage]; string(lang) != r.lang {
@@ -47,9 +56,6 @@ func (r *reader) read(p *psyc.Packet, book *addressBook, space string, strip boo
 	r.s.Attrs, r.s.Space, r.s.Prefix = nil, space, string(r.v.value[fieldPrefix])
 	if space == "" {
 		r.s.Space = xmpp.NSServer
-	}
-	if err := r.addresses(p, book, strip); err != nil {
-		return nil, err
 	}
 	r.tag(p)
 	if r.v.has[fieldAttributes] {
@@ -84,11 +90,13 @@ func (r *reader) addresses(p *psyc.Packet, book *addressBook, strip bool) error 
 		source, target = nil, nil
 	}
 	speaker := p.Routing.Get(varContext)
-	if len(speaker) == 0 {
+	cast := len(speaker) > 0
+	if !cast {
 		speaker = p.Routing.Get(varSource)
-	} else if nick := r.occupant(p, speaker); len(nick) > 0 {
+	}
+	if nick := r.occupant(p, speaker, cast); len(nick) > 0 {
 		if from, err := book.jid(speaker, nick); err == nil {
-			r.s.From = from
+			r.s.From, r.speaks = from, true
 		}
 	}
 	var err error
@@ -98,6 +106,10 @@ func (r *reader) addresses(p *psyc.Packet, book *addressBook, strip bool) error 
 		}
 	}
 	if t := p.Routing.Get(varTarget); len(t) > 0 {
+		if len(target) == 0 && entersPlace(p.Method) {
+			target = r.nick()
+			r.enters = len(target) > 0
+		}
 		if r.s.To, err = book.jid(t, target); err != nil {
 			return err
 		}
@@ -106,10 +118,19 @@ func (r *reader) addresses(p *psyc.Packet, book *addressBook, strip bool) error 
 }
 
 // occupant returns the nick of who speaks in a place, as the place gave it.
-func (r *reader) occupant(p *psyc.Packet, place []byte) []byte {
-	if !isPlace(place) || !psyc.Inherits(p.Method, methodPublic) {
+func (r *reader) occupant(p *psyc.Packet, place []byte, cast bool) []byte {
+	switch {
+	case len(place) == 0 || !hasOccupant(p.Method):
+		return nil
+	case cast && isPlace(place):
+	case r.v.has[fieldSourceResource], psyc.Inherits(p.Method, methodPublic):
 		return nil
 	}
+	return r.nick()
+}
+
+// nick returns what the sender is called in a place.
+func (r *reader) nick() []byte {
 	if r.v.has[fieldNickLocal] {
 		return r.v.value[fieldNickLocal]
 	}
@@ -152,9 +173,9 @@ func (r *reader) attributes(v psyc.Value, strip bool) error {
 		keep := false
 		switch a.Name {
 		case "from":
-			keep, err = respell(&r.s.From, a.Value, r.v.has[fieldSourceResource])
+			keep, err = respell(&r.s.From, a.Value, r.v.has[fieldSourceResource] || r.speaks)
 		case "to":
-			keep, err = respell(&r.s.To, a.Value, r.v.has[fieldTargetResource])
+			keep, err = respell(&r.s.To, a.Value, r.v.has[fieldTargetResource] || r.enters)
 		case "id":
 			keep, err = fillIn(&r.s.ID, a, r.s.ID == "")
 		case "type":
@@ -173,7 +194,7 @@ func (r *reader) attributes(v psyc.Value, strip bool) error {
 			kept = append(kept, a)
 		}
 	}
-	if strip {
+	if strip && !r.speaks && !r.enters {
 		r.s.From, r.s.To = r.s.From.Bare(), r.s.To.Bare()
 	}
 	r.s.Attrs = kept

@@ -14,6 +14,8 @@ type field uint8
 const (
 	fieldNick field = iota
 	fieldNickLocal
+	fieldTimePlace
+	fieldTimeLog
 	fieldTopic
 	fieldAction
 	fieldAvailability
@@ -39,6 +41,10 @@ func fieldOf(name string) field {
 		return fieldNick
 	case varNickLocal:
 		return fieldNickLocal
+	case varTimePlace:
+		return fieldTimePlace
+	case varTimeLog:
+		return fieldTimeLog
 	case varTopic:
 		return fieldTopic
 	case varAction:

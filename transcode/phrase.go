@@ -1,0 +1,207 @@
+package transcode
+
+import (
+	"bytes"
+	"unicode/utf8"
+
+	"github.com/switchyard-im/switchyard/psyc"
+	"github.com/switchyard-im/switchyard/uniform"
+	"github.com/switchyard-im/switchyard/xmpp"
+)
+
+// A phrase is what PSYC says in a method and variables where XMPP has a child element.
+type phrase struct {
+	stanzaType
+	usual func(dst []byte, w *words) []byte // appends the element that the variables say
+}
+
+// phrases are the methods that are a child element, by themselves or through their closest ancestor.
+var phrases = map[string]*phrase{
+	methodTyping:          {chatType, usualChatState},
+	methodReceived:        {chatType, usualReceipt},
+	methodCorrected:       {chatType, usualCorrection},
+	methodCorrectedPublic: {groupType, usualCorrection},
+	methodWhisper:         {chatType, usualWhisper},
+	methodInvitation:      {messageType, usualInvitation},
+	methodPlaceInvitation: {messageType, usualPlaceInvitation},
+	methodInvite:          {messageType, usualInvite},
+	methodEnter:           {presenceType, usualEnter},
+	methodContextEnter:    {presenceType, usualEnter},
+	methodLeave:           {unavailableType, nil},
+	methodContextLeave:    {unavailableType, nil},
+	methodEntered:         {presenceType, usualOccupant},
+	methodNoticeEnter:     {presenceType, usualOccupant},
+	methodNoticeLeave:     {unavailableType, usualOccupant},
+	methodKick:            {setType, usualKick},
+	methodBan:             {setType, usualBan},
+	"_echo_ping":          {resultType, usualNothing},
+	"_status_version":     {resultType, usualVersion},
+	methodLast:            {resultType, usualLast},
+	methodTime:            {resultType, usualTime},
+	methodFeatures:        {resultType, usualFeatures},
+	methodItems:           {resultType, usualItems},
+	methodProfile:         {resultType, usualProfile},
+	"_status_description": {resultType, usualProfile},
+	"_info_description":   {resultType, usualProfile},
+}
+
+// A speaker reads an element that PSYC may have a word for. It sets the variables and returns the method, "" for none.
+type speaker struct {
+	space, local string
+	say          func(w *writer, s *xmpp.Stanza, e xmpp.Element, f form) (method string)
+}
+
+var speakers = map[xmpp.Kind][]speaker{
+	xmpp.Message: {
+		{nsChatStates, "", sayChatState},
+		{nsReceipts, "received", sayReceipt},
+		{nsCorrect, "replace", sayCorrection},
+		{nsMUCUser, "x", sayMUCUser},
+		{nsConference, "x", sayInvitation},
+	},
+	xmpp.Presence: {
+		{nsMUC, "x", sayEnter},
+		{nsMUCUser, "x", sayOccupant},
+	},
+	xmpp.IQ: {
+		{nsMUCAdmin, "query", sayAdmin},
+		{nsVersion, "query", sayVersion},
+		{nsLast, "query", sayLast},
+		{nsTime, "time", sayTime},
+		{nsDiscoInfo, "query", sayFeatures},
+		{nsDiscoItems, "query", sayItems},
+		{nsVCard, "vCard", sayProfile},
+	},
+}
+
+// speak sets the variables of e if there is a word for it, and returns the method.
+func (w *writer) speak(s *xmpp.Stanza, e xmpp.Element, f form) string {
+	for i := range speakers[s.Kind] {
+		p := &speakers[s.Kind][i]
+		if p.local == "" && e.Name().Space == p.space || p.local != "" && e.Is(p.space, p.local) {
+			n := len(w.p.Entity)
+			method := p.say(w, s, e, f)
+			if method == "" {
+				w.p.Entity = w.p.Entity[:n]
+			}
+			return method
+		}
+	}
+	return ""
+}
+
+// phrase returns the element that a method stands for, with the variables said, and takes e out of the skeleton if that is
+// the same.
+func (w *writer) phrase(method string, s *xmpp.Stanza, e xmpp.Element) []byte {
+	n := len(w.said)
+	if usual := phraseOf(method).usual; usual != nil {
+		w.said = usual(w.said, w.words(method, s))
+	}
+	said := w.said[n:len(w.said):len(w.said)]
+	w.hollowOut(s, e, markPhrase, said)
+	return said
+}
+
+// hollowOut takes e out of the skeleton if the variables say exactly that.
+func (w *writer) hollowOut(s *xmpp.Stanza, e xmpp.Element, mark byte, usual []byte) {
+	if start, _, _, end := e.Span(); bytes.Equal(s.Raw()[start:end], usual) {
+		w.hollows = append(w.hollows, hollow{mark, start, end})
+	}
+}
+
+// phraseOf returns the phrase that a method is, through its closest ancestor; nil if that is none.
+func phraseOf(method string) *phrase {
+	for m := method; m != ""; m = parent(m) {
+		if p, ok := phrases[m]; ok {
+			return p
+		}
+		if _, ok := natives[m]; ok {
+			return nil
+		}
+	}
+	return nil
+}
+
+// words are what an element is made from.
+type words struct {
+	method string
+	vars   psyc.Vars
+	from   uniform.JID
+	relay  psyc.Value // who speaks by way of a place
+	book   *addressBook
+}
+
+// get returns a variable. One without a value says nothing.
+func (w *words) get(name string) psyc.Value { return w.vars.Get(name) }
+
+// jid returns the address that two variables spell, zero for none.
+func (w *words) jid(name, resource string) uniform.JID {
+	u := w.get(name)
+	if len(u) == 0 {
+		return uniform.JID{}
+	}
+	j, err := w.book.jid(u, w.get(resource))
+	if err != nil {
+		return uniform.JID{}
+	}
+	return j
+}
+
+// attribute appends name='value', with a blank in front, unless there is no value.
+func attribute(dst []byte, name string, value []byte) []byte {
+	if len(value) == 0 {
+		return dst
+	}
+	dst = append(append(append(dst, ' '), name...), "='"...)
+	return append(xmpp.AppendValue(dst, string(value)), '\'')
+}
+
+// leaf appends <name>text</name>, unless there is no text.
+func leaf(dst []byte, name string, text []byte) []byte {
+	if len(text) == 0 {
+		return dst
+	}
+	dst = append(append(append(dst, '<'), name...), '>')
+	dst = appendText(dst, text, usualEscaping)
+	return append(append(append(dst, "</"...), name...), '>')
+}
+
+// say sets a variable to a text, unless the text is empty or no value in either syntax. The element then differs from
+// what the variables say, and travels whole.
+func (w *writer) say(name, value string, f form) {
+	if value == "" || len(value) > maxValue || !utf8.ValidString(value) {
+		return
+	}
+	if !fitsValue([]byte(value)) || f.plain && !plain(value, maxValue) {
+		if !f.plain {
+			return
+		}
+		value = string(degrade([]byte(value), true))
+	}
+	w.set(name, value)
+}
+
+// sayAddress sets variables to what a JID spells.
+func (w *writer) sayAddress(name, resource, jid string, f form) {
+	j, err := uniform.RelayJID(jid)
+	if err != nil {
+		return
+	}
+	w.say(name, j.Uniform().String(), f)
+	if j.Resource() != "" && !f.plain && resource != "" {
+		w.say(resource, j.Resource(), f)
+	}
+}
+
+// sayNick says in _nick what the nick of an address of a room is, in place of the variable of resources.
+func (w *writer) sayNick(resource string, j uniform.JID, f form) {
+	for i := range w.p.Entity {
+		if w.p.Entity[i].Name == resource {
+			w.p.Entity[i].Name = varNick
+			return
+		}
+	}
+	if f.plain || f.strip {
+		w.say(varNick, j.Resource(), f)
+	}
+}

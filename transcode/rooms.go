@@ -1,0 +1,383 @@
+package transcode
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/switchyard-im/switchyard/psyc"
+	"github.com/switchyard-im/switchyard/xmpp"
+)
+
+// Rooms of XEP-0045 are places of PSYC.
+const (
+	methodEnter           = "_request_enter"
+	methodContextEnter    = "_request_context_enter"
+	methodLeave           = "_request_leave"
+	methodContextLeave    = "_request_context_leave"
+	methodEntered         = "_echo_place_enter"
+	methodNoticeEnter     = "_notice_place_enter"
+	methodNoticeLeave     = "_notice_place_leave"
+	methodSetTopic        = "_request_set_topic"
+	methodPlaceTopic      = "_notice_place_topic"
+	methodStatusTopic     = "_status_place_topic"
+	methodWhisper         = "_message_public_whisper"
+	methodInvitation      = "_notice_invitation"
+	methodPlaceInvitation = "_notice_invitation_place"
+	methodInvite          = "_request_invitation"
+	methodKick            = "_request_kick"
+	methodBan             = "_request_ban"
+
+	varPassword       = "_password"
+	varHistory        = "_amount_history"
+	varDuty           = "_duty"
+	varRole           = "_role"
+	varNickNew        = "_nick_new"
+	varNickActor      = "_nick_actor"
+	varReason         = "_reason"
+	varCode           = "_code"
+	varIdentification = "_identification"
+	varResource       = "_resource_identification"
+	varPlace          = "_place"
+	varInvitation     = "_invitation"
+	varPerson         = "_person"
+
+	nsMUCAdmin   = "http://jabber.org/protocol/muc#admin"
+	nsConference = "jabber:x:conference"
+)
+
+// duties are PSYC's words for affiliations.
+var duties = [...]struct{ duty, affiliation string }{
+	{"owner", "owner"},
+	{"administrator", "admin"},
+	{"member", "member"},
+	{"outcast", "outcast"},
+	{"none", "none"},
+}
+
+// A parting is a way to leave a room and the status code that tells it.
+type parting struct{ method, code string }
+
+var partings = [...]parting{
+	{methodNoticeLeave + "_banned", "301"},
+	{methodNoticeLeave + "_nick", "303"}, // for another nick
+	{methodNoticeLeave + "_kicked", "307"},
+	{methodNoticeLeave + "_removed", "321"},
+	{methodNoticeLeave + "_restricted", "322"},
+	{methodNoticeLeave + "_shutdown", "332"},
+}
+
+// sayEnter reads a request to enter a room.
+func sayEnter(w *writer, s *xmpp.Stanza, e xmpp.Element, f form) string {
+	if s.Type != "" || s.To.Resource() == "" {
+		return ""
+	}
+	w.sayNick(varTargetResource, s.To, f)
+	if h, ok := e.Child(nsMUC, "history"); ok {
+		most, _ := h.Attr("maxstanzas")
+		w.say(varHistory, most, f)
+	}
+	if password, ok := e.Child(nsMUC, "password"); ok {
+		w.say(varPassword, password.Text(), f)
+	}
+	return methodEnter
+}
+
+func usualEnter(dst []byte, w *words) []byte {
+	dst = append(dst, "<x xmlns='"+nsMUC+"'"...)
+	history, password := w.get(varHistory), w.get(varPassword)
+	if len(history) == 0 && len(password) == 0 {
+		return append(dst, "/>"...)
+	}
+	dst = append(dst, '>')
+	if len(history) > 0 {
+		dst = append(attribute(append(dst, "<history"...), "maxstanzas", history), "/>"...)
+	}
+	return append(leaf(dst, "password", password), "</x>"...)
+}
+
+// leaves reports whether a presence is the parting of a place that is known as one.
+func leaves(s *xmpp.Stanza) bool {
+	return s.Type == "unavailable" && s.To.Resource() != "" && strings.HasPrefix(s.To.Local(), "*")
+}
+
+// sayOccupant reads what a room tells about somebody in it.
+func sayOccupant(w *writer, s *xmpp.Stanza, e xmpp.Element, f form) string {
+	item, ok := e.Child(nsMUCUser, "item")
+	if !ok || s.Type != "" && s.Type != "unavailable" || s.From.Resource() == "" {
+		return ""
+	}
+	var codes []string
+	for c := range e.Children() {
+		if code, _ := c.Attr("code"); code != "" && c.Is(nsMUCUser, "status") {
+			codes = append(codes, code)
+		}
+	}
+	method, code := methodNoticeEnter, ""
+	switch {
+	case s.Type != "":
+		method = methodNoticeLeave
+		for _, p := range partings {
+			for _, c := range codes {
+				if c == p.code {
+					method, code = p.method, c
+				}
+			}
+		}
+	case contained(codes, "110"):
+		method, code = methodEntered, "110"
+	default:
+		if _, shows := s.Child("", "show"); shows {
+			method = methodNoticeEnter + "_again"
+		}
+	}
+	w.sayNick(varSourceResource, s.From, f)
+	affiliation, _ := item.Attr("affiliation")
+	for _, d := range duties {
+		if d.affiliation == affiliation && affiliation != "none" {
+			w.set(varDuty, d.duty)
+		}
+	}
+	if role, _ := item.Attr("role"); role != usualRole(s.Type != "") {
+		w.say(varRole, role, f)
+	}
+	if jid, ok := item.Attr("jid"); ok {
+		w.sayAddress(varIdentification, varResource, jid, f)
+	}
+	if nick, ok := item.Attr("nick"); ok {
+		w.say(varNickNew, nick, f)
+	}
+	if actor, ok := item.Child(nsMUCUser, "actor"); ok {
+		nick, _ := actor.Attr("nick")
+		w.say(varNickActor, nick, f)
+	}
+	if reason, ok := item.Child(nsMUCUser, "reason"); ok {
+		w.say(varReason, reason.Text(), f)
+	}
+	if all := strings.Join(codes, " "); all != code {
+		w.say(varCode, all, f)
+	}
+	return method
+}
+
+func contained(list []string, s string) bool {
+	for _, x := range list {
+		if x == s {
+			return true
+		}
+	}
+	return false
+}
+
+// usualRole is the role of who enters or has left, unless a room says otherwise.
+func usualRole(left bool) string {
+	if left {
+		return "none"
+	}
+	return "participant"
+}
+
+func usualOccupant(dst []byte, w *words) []byte {
+	left := psyc.Inherits(w.method, methodNoticeLeave)
+	affiliation, duty := "none", w.get(varDuty)
+	for _, d := range duties {
+		if d.duty == string(duty) {
+			affiliation = d.affiliation
+		}
+	}
+	role := w.get(varRole)
+	if len(role) == 0 {
+		role = psyc.Value(usualRole(left))
+	}
+	jid := w.jid(varIdentification, varResource)
+	if jid.IsZero() && len(w.relay) > 0 {
+		jid, _ = w.book.jid(w.relay, nil)
+	}
+	dst = append(append(append(dst, "<x xmlns='"+nsMUCUser+"'><item affiliation='"...), affiliation...), '\'')
+	dst = attribute(dst, "jid", []byte(jid.String()))
+	dst = attribute(attribute(dst, "nick", w.get(varNickNew)), "role", role)
+	actor, reason := w.get(varNickActor), w.get(varReason)
+	if len(actor) == 0 && len(reason) == 0 {
+		dst = append(dst, "/>"...)
+	} else {
+		dst = append(dst, '>')
+		if len(actor) > 0 {
+			dst = append(attribute(append(dst, "<actor"...), "nick", actor), "/>"...)
+		}
+		dst = append(leaf(dst, "reason", reason), "</item>"...)
+	}
+	codes := string(w.get(varCode))
+	if codes == "" {
+		codes = impliedCode(w.method)
+	}
+	for code := range strings.FieldsSeq(codes) {
+		dst = append(attribute(append(dst, "<status"...), "code", []byte(code)), "/>"...)
+	}
+	return append(dst, "</x>"...)
+}
+
+// impliedCode returns the status code that a method tells.
+func impliedCode(method string) string {
+	if psyc.Inherits(method, methodEntered) {
+		return "110"
+	}
+	for _, p := range partings {
+		if psyc.Inherits(method, p.method) {
+			return p.code
+		}
+	}
+	return ""
+}
+
+// sayMUCUser reads the sign of a private message, and invitations by way of a room.
+func sayMUCUser(w *writer, s *xmpp.Stanza, e xmpp.Element, f form) string {
+	if s.Type == "chat" {
+		if len(s.Text("body")) == 0 || len(e.Inner()) > 0 {
+			return ""
+		}
+		return methodWhisper
+	}
+	invite, ok := e.Child(nsMUCUser, "invite")
+	if !ok || !wordless(s, "") {
+		return ""
+	}
+	method := methodInvite
+	if to, ok := invite.Attr("to"); ok {
+		w.sayAddress(varInvitation, varResource, to, f)
+	} else {
+		from, _ := invite.Attr("from")
+		w.sayAddress(varIdentification, varResource, from, f)
+		w.say(varPlace, s.From.Uniform().String(), f)
+		method = methodPlaceInvitation
+	}
+	if reason, ok := invite.Child(nsMUCUser, "reason"); ok {
+		w.say(varReason, reason.Text(), f)
+	}
+	if password, ok := e.Child(nsMUCUser, "password"); ok {
+		w.say(varPassword, password.Text(), f)
+	}
+	return method
+}
+
+func usualWhisper(dst []byte, _ *words) []byte { return append(dst, "<x xmlns='"+nsMUCUser+"'/>"...) }
+
+// usualInvite is what a person asks a room for, usualPlaceInvitation what the room then sends.
+func usualInvite(dst []byte, w *words) []byte {
+	return mediated(dst, w, "to", w.jid(varInvitation, varResource).String())
+}
+
+func usualPlaceInvitation(dst []byte, w *words) []byte {
+	return mediated(dst, w, "from", w.jid(varIdentification, varResource).String())
+}
+
+func mediated(dst []byte, w *words, attr, jid string) []byte {
+	dst = attribute(append(dst, "<x xmlns='"+nsMUCUser+"'><invite"...), attr, []byte(jid))
+	if reason := w.get(varReason); len(reason) == 0 {
+		dst = append(dst, "/>"...)
+	} else {
+		dst = append(leaf(append(dst, '>'), "reason", reason), "</invite>"...)
+	}
+	return append(leaf(dst, "password", w.get(varPassword)), "</x>"...)
+}
+
+// sayInvitation reads an invitation from person to person (XEP-0249).
+func sayInvitation(w *writer, s *xmpp.Stanza, e xmpp.Element, f form) string {
+	jid, _ := e.Attr("jid")
+	if !wordless(s, "") {
+		return ""
+	}
+	n := len(w.p.Entity)
+	w.sayAddress(varPlace, "", jid, f)
+	if len(w.p.Entity) == n {
+		return ""
+	}
+	password, _ := e.Attr("password")
+	w.say(varPassword, password, f)
+	reason, _ := e.Attr("reason")
+	w.say(varReason, reason, f)
+	return methodInvitation
+}
+
+func usualInvitation(dst []byte, w *words) []byte {
+	dst = attribute(append(dst, "<x xmlns='"+nsConference+"'"...), "jid", []byte(w.jid(varPlace, "").String()))
+	dst = attribute(dst, "password", w.get(varPassword))
+	return append(attribute(dst, "reason", w.get(varReason)), "/>"...)
+}
+
+// sayAdmin reads a request to throw somebody out.
+func sayAdmin(w *writer, s *xmpp.Stanza, e xmpp.Element, f form) string {
+	item, ok := e.Child(nsMUCAdmin, "item")
+	if !ok || s.Type != "set" {
+		return ""
+	}
+	role, _ := item.Attr("role")
+	affiliation, _ := item.Attr("affiliation")
+	nick, _ := item.Attr("nick")
+	jid, _ := item.Attr("jid")
+	method := ""
+	n := len(w.p.Entity)
+	switch {
+	case role == "none" && affiliation == "":
+		w.say(varPerson, nick, f)
+		method = methodKick
+	case affiliation == "outcast" && role == "":
+		w.sayAddress(varPerson, "", jid, f)
+		method = methodBan
+	}
+	if len(w.p.Entity) == n {
+		return ""
+	}
+	if reason, ok := item.Child(nsMUCAdmin, "reason"); ok {
+		w.say(varReason, reason.Text(), f)
+	}
+	return method
+}
+
+func usualKick(dst []byte, w *words) []byte {
+	return throwOut(attribute(append(dst, "<query xmlns='"+nsMUCAdmin+"'><item"...), "nick", w.get(varPerson)), "role='none'", w)
+}
+
+func usualBan(dst []byte, w *words) []byte {
+	dst = append(dst, "<query xmlns='"+nsMUCAdmin+"'><item affiliation='outcast'"...)
+	return throwOut(dst, "jid='"+string(xmpp.AppendValue(nil, w.jid(varPerson, "").String()))+"'", w)
+}
+
+func throwOut(dst []byte, attr string, w *words) []byte {
+	dst = append(append(dst, ' '), attr...)
+	if reason := w.get(varReason); len(reason) > 0 {
+		return append(leaf(append(dst, '>'), "reason", reason), "</item></query>"...)
+	}
+	return append(dst, "/></query>"...)
+}
+
+// occupants are the methods whose _nick is the nick in a place of who speaks there.
+var occupants = [...]string{methodPublic, methodPlaceTopic, methodNoticeEnter, methodNoticeLeave, methodEntered}
+
+// hasOccupant reports whether a method tells about somebody in a place, by nick.
+func hasOccupant(method string) bool {
+	for _, m := range occupants {
+		if psyc.Inherits(method, m) {
+			return !psyc.Inherits(method, methodWhisper)
+		}
+	}
+	return false
+}
+
+// entersPlace reports whether _nick is what the sender of a method wants to be called in the place that it is for.
+func entersPlace(method string) bool {
+	return psyc.Inherits(method, methodEnter) || psyc.Inherits(method, methodContextEnter) ||
+		psyc.Inherits(method, methodLeave) || psyc.Inherits(method, methodContextLeave)
+}
+
+// topicMethod returns the method of a subject alone, which is a topic: asked for, set by somebody, or as it is.
+func topicMethod(s *xmpp.Stanza) string {
+	switch {
+	case s.From.Resource() == "" && s.To.Resource() != "":
+		return methodStatusTopic
+	case s.To.Resource() != "":
+		return methodPlaceTopic
+	}
+	return methodSetTopic
+}
+
+// count appends a number.
+func count(dst []byte, n int64) []byte { return strconv.AppendInt(dst, n, 10) }
