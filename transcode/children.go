@@ -150,12 +150,16 @@ func (r *reader) verbatim(p *psyc.Packet, xml []byte) (xmpp.Kind, string, error)
 
 // assemble fills the texts into the skeleton: that of the packet, or the usual one.
 func (r *reader) assemble(xml, usual []byte) error {
-	if !r.v.has[fieldXML] {
-		xml = usual
-	}
 	e, err := r.v.escaping()
 	if err != nil {
 		return err
+	}
+	if !r.v.has[fieldXML] {
+		xml = usual
+	} else if r.long, err = unabbreviate(empty(r.long), xml); err != nil {
+		return err
+	} else {
+		xml = r.long
 	}
 	r.raw, r.filled, err = r.texts.fill(r.raw, xml, e)
 	return err

@@ -55,7 +55,7 @@ func (w *writer) message(s *xmpp.Stanza, f form) bool {
 			}
 		case said == "":
 			if said = w.speak(s, e, f); said != "" {
-				texts[markPhrase] = w.phrase(said, s, e)
+				texts[markPhrase] = w.phrase(said, s, e, f)
 			}
 		}
 	}

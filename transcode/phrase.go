@@ -2,6 +2,7 @@ package transcode
 
 import (
 	"bytes"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/switchyard-im/switchyard/psyc"
@@ -90,23 +91,35 @@ func (w *writer) speak(s *xmpp.Stanza, e xmpp.Element, f form) string {
 	return ""
 }
 
+// details are variables that profile peers get only where they spare the element: few people look at them.
+var details = [...]string{varIdentification, varResource, varRole, varCode}
+
 // phrase returns the element that a method stands for, with the variables said, and takes e out of the skeleton if that is
 // the same.
-func (w *writer) phrase(method string, s *xmpp.Stanza, e xmpp.Element) []byte {
+func (w *writer) phrase(method string, s *xmpp.Stanza, e xmpp.Element, f form) []byte {
 	n := len(w.said)
 	if usual := phraseOf(method).usual; usual != nil {
 		w.said = usual(w.said, w.words(method, s))
 	}
 	said := w.said[n:len(w.said):len(w.said)]
-	w.hollowOut(s, e, markPhrase, said)
+	if !w.hollowOut(s, e, markPhrase, said) && s.Kind == xmpp.Presence && !f.plain {
+		w.p.Entity = slices.DeleteFunc(w.p.Entity, func(v psyc.Var) bool { return slices.Contains(details[:], v.Name) })
+		if usual := phraseOf(method).usual; usual != nil {
+			w.said = usual(w.said[:n], w.words(method, s))
+		}
+		said = w.said[n:len(w.said):len(w.said)]
+	}
 	return said
 }
 
 // hollowOut takes e out of the skeleton if the variables say exactly that.
-func (w *writer) hollowOut(s *xmpp.Stanza, e xmpp.Element, mark byte, usual []byte) {
-	if start, _, _, end := e.Span(); bytes.Equal(s.Raw()[start:end], usual) {
-		w.hollows = append(w.hollows, hollow{mark, start, end})
+func (w *writer) hollowOut(s *xmpp.Stanza, e xmpp.Element, mark byte, usual []byte) bool {
+	start, _, _, end := e.Span()
+	if !bytes.Equal(s.Raw()[start:end], usual) {
+		return false
 	}
+	w.hollows = append(w.hollows, hollow{mark, start, end})
+	return true
 }
 
 // phraseOf returns the phrase that a method is, through its closest ancestor; nil if that is none.

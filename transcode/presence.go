@@ -105,7 +105,7 @@ func (w *writer) presence(s *xmpp.Stanza, f form) bool {
 			}
 			if !seen[markPhrase] {
 				seen[markPhrase] = true
-				texts[markPhrase] = w.phrase(said, s, e)
+				texts[markPhrase] = w.phrase(said, s, e, f)
 			}
 		}
 	}

@@ -78,7 +78,7 @@ func (w *writer) skeleton(raw, usual []byte, f form) {
 	}
 	w.skel = append(w.skel, raw[from:]...)
 	if !bytes.Equal(w.skel[n:], usual) {
-		w.xml(w.skel[n:], f)
+		w.xml(abbreviate(w.skel[n:]), f)
 	}
 }
 

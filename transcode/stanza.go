@@ -18,6 +18,7 @@ type reader struct {
 	attrs []xmpp.Attr
 	body  []byte // of an action
 	usual []byte // skeleton
+	long  []byte // skeleton without abbreviations
 	said  []byte // elements that variables say
 	book  *addressBook
 	lang  string // of the packet before, nearly always that of this one
