@@ -84,19 +84,29 @@ func (w *writer) request(s *xmpp.Stanza, f form) bool {
 		raw := s.Raw()
 		w.skel = r.usual(w.skel[:0], []byte(node))
 		usual := bytes.Equal(raw, w.skel)
-		if f.plain && !usual {
+		if f.plain && !usual && !empties(child, node) {
 			return false // what is left would ask for something else
 		}
 		w.p.Method = r.method
 		if node != "" {
 			w.set(varFragment, node)
 		}
-		if !usual {
+		if !usual && !f.plain {
 			w.xml(raw, f)
 		}
 		return true
 	}
 	return false
+}
+
+// empties reports whether a request is nothing but its name and its node, however it is spelt.
+func empties(child xmpp.Element, node string) bool {
+	for a := range child.Attrs() {
+		if a.Name != "xmlns" && !(a.Name == "node" && a.Value == node) {
+			return false
+		}
+	}
+	return len(bytes.TrimSpace(child.Inner())) == 0
 }
 
 // usual appends the child of a request whose variables say it all.

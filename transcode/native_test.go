@@ -53,11 +53,11 @@ func TestNative(t *testing.T) {
 		},
 		{
 			`<message from='ann@a.example' to='ben@b.example' type='chat'><body>so</body><thread>t</thread></message>`,
-			ab + "69\n:_jabber_XML 32\t<body>\x01</body><thread>t</thread>\n_message_private\nso\n|\n",
+			ab + "56\n:_jabber_XML 19\t\x10<thread>t</thread>\n_message_private\nso\n|\n",
 		},
 		{
 			`<message from='ann@a.example' to='ben@b.example' type='chat'><body>don&apos;t</body><thread>t</thread></message>`,
-			ab + "91\n:_jabber_escape\t>'\n:_jabber_XML 32\t<body>\x01</body><thread>t</thread>\n_message_private\ndon't\n|\n",
+			ab + "78\n:_jabber_escape\t>'\n:_jabber_XML 19\t\x10<thread>t</thread>\n_message_private\ndon't\n|\n",
 		},
 
 		{`<presence from='ann@a.example' to='ben@b.example'/>`, ab + "\n_notice_presence_here\n|\n"},
@@ -142,7 +142,7 @@ func TestVerbatim(t *testing.T) {
 		{0, `<presence><show>busy</show></presence>`, "_jabber_presence\n"},
 		{0, `<presence to='r@c.example'><x xmlns='http://jabber.org/protocol/muc'/></presence>`, "_jabber_presence\n"},
 		{0, `<presence from='r@c.example/a' type='unavailable'><x xmlns='http://jabber.org/protocol/muc#user'/></presence>`, "_jabber_presence_unavailable\n"},
-		{0, `<presence type='error'><error type='cancel'><gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></presence>`, "_jabber_presence_error\n"},
+		{0, `<presence type='error'><error type='wait'><gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></presence>`, "_jabber_presence_error\n"},
 		{0, `<iq type='get' id='1'><x xmlns='urn:x'/><ping xmlns='urn:xmpp:ping'/></iq>`, "_jabber_iq_get\n"},
 		{0, `<iq type='get'><ping xmlns='urn:xmpp:ping'/></iq>`, "_jabber_iq_get\n"},
 		{0, `<iq type='set' id='1'><ping xmlns='urn:xmpp:ping'/></iq>`, "_jabber_iq_set\n"},
@@ -232,6 +232,41 @@ func TestForeign(t *testing.T) {
 		},
 		{routing + ":_tag_relay\tq\n\n:_time_idle\t77\n_status_description_time\n|\n", `<query xmlns='jabber:iq:last' seconds='77'/>`},
 		{routing + "\n:_jabber_XML\t<q xmlns='urn:q'/>\n_jabber_iq_get\nSomebody asks.\n|\n", `type='get'><q xmlns='urn:q'/></iq>`},
+		{routing + "\n_notice_typing_composing\n[_nick] types.\n|\n", `type='chat'><composing xmlns='http://jabber.org/protocol/chatstates'/>`},
+		{routing + "\n_notice_typing\n|\n", `type='chat'><composing `},
+		{
+			":_source\tpsyc://a.example/~ann\n:_target\tpsyc://b.example/@room\n:_tag\tt\n\n:_nick\tAnn\n:_amount_history\t9\n:_password\t<s>\n_request_enter_join\n|\n",
+			`<presence from='ann@a.example' to='*room@b.example/Ann' id='t'><x xmlns='http://jabber.org/protocol/muc'><history maxstanzas='9'/><password>&lt;s&gt;</password></x>`,
+		},
+		{":_source\tpsyc://a.example/~ann\n:_target\tpsyc://b.example/@room\n\n:_nick\tAnn\n:_nick_local\tmask\n_request_context_enter\n|\n", `to='*room@b.example/mask'><x xmlns='http://jabber.org/protocol/muc'/>`},
+		{":_source\tpsyc://a.example/~ann\n:_target\tpsyc://b.example/@room\n\n:_nick\tAnn\n_request_leave_logout\n|\n", `<presence from='ann@a.example' to='*room@b.example/Ann' type='unavailable'>`},
+		{":_source\tpsyc://a.example/~ann\n:_target\tpsyc://b.example/@room\n\n:_topic\ta & b\n_request_set_topic\n|\n", `to='*room@b.example' type='groupchat'><subject>a &amp; b</subject>`},
+		{
+			":_context\tpsyc://a.example/@room\n:_source_relay\tpsyc://c.example/~carl\n\n:_nick\tcarl\n:_nick_place\troom\n_notice_place_leave\n[_nick] leaves.\n|\n",
+			`<presence from='*room@a.example/carl' type='unavailable'><x xmlns='http://jabber.org/protocol/muc#user'><item affiliation='none' jid='carl@c.example' role='none'/></x>`,
+		},
+		{":_context\tpsyc://a.example/@room\n\n:_nick\tcarl\n_notice_place_leave_banned\n|\n", `type='unavailable'><x xmlns='http://jabber.org/protocol/muc#user'><item affiliation='none' role='none'/><status code='301'/></x>`},
+		{
+			":_source\tpsyc://a.example/@room\n:_target\tpsyc://b.example/~ben\n:_tag_relay\tt\n\n:_nick\tBen\n:_duty\towner\n:_list_members\t| psyc://b.example/~ben\n_echo_place_enter\n|\n",
+			`<presence from='*room@a.example/Ben' to='ben@b.example'><x xmlns='http://jabber.org/protocol/muc#user'><item affiliation='owner' role='participant'/><status code='110'/></x>`,
+		},
+		{
+			":_context\tpsyc://a.example/@room\n:_target\tpsyc://b.example/~ben\n:_source_relay\tpsyc://c.example/~carl\n\n:_nick\tcarl\n:_time_place\t1031699305\n_message_public\nhi\n|\n",
+			`from='*room@a.example/carl' to='ben@b.example' type='groupchat'><body>hi</body><delay xmlns='urn:xmpp:delay' from='*room@a.example' stamp='2002-09-10T23:08:25Z'/>`,
+		},
+		{routing + "\n:_nick_target\tben\n_message_public_whisper\npsst\n|\n", `type='chat'><body>psst</body><x xmlns='http://jabber.org/protocol/muc#user'/>`},
+		{routing + "\n:_place\tpsyc://c.example/@room\n:_nick\tann\n_notice_invitation\n[_nick] invites you.\n|\n", `<x xmlns='jabber:x:conference' jid='*room@c.example'/>`},
+		{routing + ":_tag\tk\n\n:_person\tcarl\n_request_kick\n|\n", `type='set'><query xmlns='http://jabber.org/protocol/muc#admin'><item nick='carl' role='none'/></query></iq>`},
+		{routing + ":_tag_relay\tt\n\n:_nick_place\troom\n_error_place_enter_necessary_invitation\nNo.\n|\n", `<presence from='ann@a.example' to='ben@b.example' id='t' type='error'>`},
+		{
+			routing + ":_tag_relay\tt\n\n:_identity\tperson\n:_name\tann\n:_list_feature\t| version| vCard\n_notice_list_feature_person\n|\n",
+			`<query xmlns='http://jabber.org/protocol/disco#info'><identity category='account' type='registered' name='ann'/><feature var='jabber:iq:version'/><feature var='vcard-temp'/></query>`,
+		},
+		{
+			routing + ":_tag_relay\tt\n\n:_list_item\t| psyc://a.example/@room\n:_list_item_description\t| The room\n_notice_list_item\n|\n",
+			`<query xmlns='http://jabber.org/protocol/disco#items'><item jid='*room@a.example' name='The room'/></query>`,
+		},
+		{routing + ":_tag_relay\tt\n\n:_name_public\tAnn <x>\n:_page_public\thttp://a.example/\n_status_description_person\n|\n", `<vCard xmlns='vcard-temp'><FN>Ann &lt;x&gt;</FN><URL>http://a.example/</URL></vCard>`},
 		{routing + "\n:_nick\tann\n_notice_motto\n[_nick] thinks.\n|\n", `type='chat'><body>ann thinks.</body>`},
 	} {
 		s, err := conv.Stanza(parse10(t, test.packet))

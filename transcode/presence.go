@@ -84,6 +84,9 @@ const (
 
 // presence writes a presence of a person; it reports false, with nothing written, for all others.
 func (w *writer) presence(s *xmpp.Stanza, f form) bool {
+	if s.Type == "error" {
+		return w.failure(s, f)
+	}
 	raw, space := s.Raw(), stanzaSpace(s)
 	var texts filling
 	var seen [marks + 1]bool

@@ -51,7 +51,10 @@ func (m maker) child() string {
 	name := pick(m, "body", "body", "subject", "status", "show", "priority", "thread", "nick xmlns='http://jabber.org/protocol/nick'",
 		"x xmlns='urn:x'", "query xmlns='jabber:iq:version'", "ping xmlns='urn:xmpp:ping'",
 		"query xmlns='http://jabber.org/protocol/disco#info' node='n'", "error type='cancel'", "p:x xmlns:p='urn:p'", "db:x", "s:y",
-		"packet xmlns='urn:x-switchyard:packet:0'", "x xmlns='http://jabber.org/protocol/muc'")
+		"packet xmlns='urn:x-switchyard:packet:0'")
+	if m.IntN(3) == 0 {
+		return m.phrase()
+	}
 	tag, _, _ := strings.Cut(name, " ")
 	if strings.Contains(name, "xmlns=") {
 		attrs = strings.ReplaceAll(attrs, " xmlns=", " b=")
@@ -76,6 +79,43 @@ func (m maker) child() string {
 		return "<" + name + attrs + "/>"
 	}
 	return "<" + name + attrs + ">" + content + "</" + tag + ">"
+}
+
+// phrase returns a child that PSYC may have a word for.
+func (m maker) phrase() string {
+	const user, info, items = "'http://jabber.org/protocol/muc#user'", "'http://jabber.org/protocol/disco#info'", "'http://jabber.org/protocol/disco#items'"
+	reason := m.maybe(3, "<reason>"+m.text()+"</reason>")
+	jid := strings.NewReplacer("'", "", "&", "").Replace(m.jid())
+	layout := m.maybe(9, "\n  ")
+	item := "<item affiliation='" + pick(m, "none", "member", "admin", "owner", "outcast", "odd") + "'" + m.maybe(3, " jid='"+jid+"'") +
+		m.maybe(5, " nick='"+m.value()+"'") + " role='" + pick(m, "none", "participant", "moderator", m.value()) + "'"
+	if extra := m.maybe(5, "<actor nick='"+m.value()+"'/>") + reason; extra != "" {
+		item += ">" + extra + "</item>"
+	} else {
+		item += "/>"
+	}
+	codes := m.maybe(3, "<status code='110'/>") + m.maybe(5, "<status code='"+pick(m, "301", "303", "307", "999", m.value())+"'/>")
+	identity := "<identity category='" + pick(m, "account", "client", "conference", "odd", m.value()) + "' type='" + pick(m, "registered", "pc", "irc", "") + "'" + m.maybe(2, " name='"+m.value()+"'") + "/>"
+	return pick(m,
+		"<"+pick(m, "active", "composing", "gone", "typing")+" xmlns='http://jabber.org/protocol/chatstates'/>",
+		"<received xmlns='urn:xmpp:receipts' id='"+m.value()+"'/>",
+		"<replace id='"+m.value()+"' xmlns='urn:xmpp:message-correct:0'/>",
+		"<delay xmlns='urn:xmpp:delay'"+m.maybe(2, " from='ann@a.example'")+" stamp='"+pick(m, "2002-09-10T23:08:25Z", "1969-12-31T23:59:59Z", "2002-09-10T23:08:25.5Z", "9999-12-31T23:59:59Z", "now")+"'/>",
+		"<x xmlns='http://jabber.org/protocol/muc'/>",
+		"<x xmlns='http://jabber.org/protocol/muc'>"+m.maybe(2, "<history maxstanzas='"+m.value()+"'/>")+m.maybe(2, "<password>"+m.text()+"</password>")+"</x>",
+		"<x xmlns="+user+">"+layout+item+layout+codes+"</x>",
+		"<x xmlns="+user+">"+layout+item+layout+codes+"</x>",
+		"<x xmlns="+user+"/>",
+		"<x xmlns="+user+"><invite "+pick(m, "to", "from")+"='"+jid+"'>"+reason+"</invite>"+m.maybe(3, "<password>"+m.text()+"</password>")+"</x>",
+		"<x xmlns='jabber:x:conference' jid='"+jid+"'"+m.maybe(3, " password='"+m.value()+"'")+m.maybe(3, " reason='"+m.value()+"'")+"/>",
+		"<query xmlns='http://jabber.org/protocol/muc#admin'><item "+pick(m, "nick='"+m.value()+"' role='none'", "affiliation='outcast' jid='"+jid+"'")+">"+reason+"</item></query>",
+		"<query xmlns='jabber:iq:version'><name>"+m.text()+"</name><version>"+m.text()+"</version>"+m.maybe(2, "<os>"+m.text()+"</os>")+"</query>",
+		"<query xmlns='jabber:iq:last' seconds='"+pick(m, "0", "77", "-1", "x", "007")+"'/>",
+		"<time xmlns='urn:xmpp:time'><tzo>"+pick(m, "+01:00", "Z", m.text())+"</tzo><utc>"+pick(m, "2006-12-19T17:58:35Z", "2006-12-19T17:58:35.123Z", "0001-01-01T00:00:00Z")+"</utc></time>",
+		"<query xmlns="+info+m.maybe(4, " node='"+m.value()+"'")+">"+identity+m.maybe(2, "<feature var='urn:xmpp:ping'/><feature var='"+pick(m, "version", "vcard-temp", m.value())+"'/>")+"</query>",
+		"<query xmlns="+items+"><item jid='"+jid+"'"+m.maybe(2, " node='"+m.value()+"'")+m.maybe(2, " name='"+m.value()+"'")+"/><item jid='c.example'/></query>",
+		"<vCard xmlns='vcard-temp'><FN>"+m.text()+"</FN>"+m.maybe(2, "<DESC>"+m.text()+"</DESC>")+"</vCard>",
+	)
 }
 
 // stanza returns a stanza that the scanner takes, nearly always.
@@ -108,7 +148,10 @@ func (m maker) packet() *psyc.Packet {
 		"_message_echo_private", "_notice_presence_here", "_notice_presence_away_manual", "_status_person_present",
 		"_notice_presence_absent_vacation", "_request_friendship", "_request_friendship_implied", "_notice_friendship_removed",
 		"_notice_place_enter", "_notice_place_topic", "_failure_unsuccessful_delivery_resolve", "_error_unknown_name_user",
-		"_jabber_message_chat", "_jabber_presence", "_x", "_echo_place_enter", "_status_presence_here", "")}
+		"_jabber_message_chat", "_jabber_presence", "_x", "_echo_place_enter", "_status_presence_here", "",
+		"_notice_place_leave_kicked", "_notice_place_leave", "_request_enter_join", "_request_leave", "_notice_typing_paused", "_notice_typing",
+		"_notice_invitation", "_request_set_topic", "_message_public_whisper", "_message_private_correction", "_status_message_received",
+		"_status_version", "_notice_list_feature_person", "_notice_list_item", "_status_time", "_request_kick", "_status_description_person")}
 	p.Routing.Set(pick(m, "_source", "_source", "_context"), pick(m, "psyc://a.example/", "psyc://a.example/~ann", "psyc://a.example/@room", "psyc://a.example/~a%2eb"))
 	if m.IntN(4) > 0 {
 		p.Routing.Set("_target", "psyc://b.example/~ben")
@@ -118,8 +161,10 @@ func (m maker) packet() *psyc.Packet {
 	}
 	for range m.IntN(4) {
 		p.Entity.Add(psyc.Set, pick(m, "_nick", "_nick_local", "_topic", "_action", "_degree_availability", "_description_presence",
-			"_language", "_color", "_text_XMPP", "_method_relay", "_list_members", "_time_place", "_target_fragment"),
-			pick(m, "", "7", "2", "x", " x", "a\nb", "<&>'\"", "\x00", "\xff", "\r", "[_nick]", "_jabber_iq_get", "| a| b"))
+			"_language", "_color", "_text_XMPP", "_method_relay", "_list_members", "_time_place", "_target_fragment", "_duty", "_role", "_code", "_reason", "_identification", "_nick_new",
+			"_nick_actor", "_place", "_password", "_amount_history", "_tag_received", "_tag_corrected", "_identity", "_list_feature",
+			"_list_item", "_list_item_description", "_date", "_time_idle", "_version", "_person", "_invitation"),
+			pick(m, "psyc://a.example/~ann", "member", "110 301", "1031791705", "", "7", "2", "x", " x", "a\nb", "<&>'\"", "\x00", "\xff", "\r", "[_nick]", "_jabber_iq_get", "| a| b"))
 	}
 	if p.Method != "" {
 		p.Body = []byte(pick(m, "", "hi", "/me waves", "[_nick] is [_color]", "a\rb", "\x0b", "<x/>", "]]>", "\n.\n|\n"))

@@ -16,10 +16,10 @@ func psycat(in string, args ...string) (out, errs string, code int) {
 
 const (
 	stanza = `<message from='ann@a.example/desk' to='ben@b.example' id='m1' type='chat'><body>hi</body><x xmlns='urn:x'/></message>`
-	wire   = ":_source\tpsyc://a.example/~ann\n:_target\tpsyc://b.example/~ben\n:_tag\tm1\n92\n:_resource_source\tdesk\n" +
-		":_jabber_XML 32\t<body>\x01</body><x xmlns='urn:x'/>\n_message_private\nhi\n|\n"
+	wire   = ":_source\tpsyc://a.example/~ann\n:_target\tpsyc://b.example/~ben\n:_tag\tm1\n70\n:_resource_source\tdesk\n" +
+		":_jabber_XML 10\t\x10<x\x0curn:x\x11\n_message_private\nhi\n|\n"
 	wire09 = ":_source\tpsyc://a.example/~ann\n:_target\tpsyc://b.example/~ben\n:_tag\tm1\n\n:_resource_source\tdesk\n" +
-		":_jabber_XML\t<body>\x01</body><x xmlns='urn:x'/>\n_message_private\nhi\n.\n"
+		":_jabber_XML\t\x10<x\x0curn:x\x11\n_message_private\nhi\n.\n"
 )
 
 func TestFilters(t *testing.T) {
