@@ -10,13 +10,13 @@ import (
 
 // What a stanza cannot say of a packet travels in one more child, the last: <packet/> in nsPacket. It holds the content
 // of the packet, that is entity variables, method and body as PSYC 1.0, in base64. It says nothing about addresses;
-// context='true' tells that from is a context. Whoever finds one restores the packet only if that converts to this very
+// context='true' tells that from is a context, tag='...' the tag of the packet itself where the id is that of what it answers.
+// Whoever finds one restores the packet only if that converts to this very
 // stanza, byte for byte: then it adds nothing to what every filter on the way has seen, and everything else that calls
 // itself a packet is an extension like any other.
 const (
 	nsPacket    = "urn:x-switchyard:packet:0"
-	packetOpen  = "<packet xmlns='" + nsPacket + "'>"
-	packetOpenC = "<packet xmlns='" + nsPacket + "' context='true'>"
+	packetOpen  = "<packet xmlns='" + nsPacket + "'"
 	packetClose = "</packet>"
 )
 
@@ -28,6 +28,9 @@ type packed struct {
 	is, want []byte
 	inner    *Converter
 }
+
+// An inner converter only tells what stanza a packet is.
+func innerConverter(space string) *Converter { return &Converter{Space: space, inner: true} }
 
 // maxChildren is how large the element may make the children; a packet that needs more is converted without it, since a
 // readable message is better than none. It leaves room for the stanza element in what servers take from each other.
@@ -62,15 +65,24 @@ func (c *Converter) embed(s *xmpp.Stanza, p *psyc.Packet) (*xmpp.Stanza, error) 
 	if k.content, err = k.p.Append(empty(k.content), psyc.PSYC10); err != nil {
 		return s, nil
 	}
-	open := packetOpen
+	n := len(s.Raw())
+	k.kids = append(append(empty(k.kids), s.Raw()...), packetOpen...)
 	if len(p.Routing.Get(varContext)) > 0 {
-		open = packetOpenC
+		k.kids = append(k.kids, " context='true'"...)
 	}
-	k.kids = append(append(empty(k.kids), s.Raw()...), open...)
-	k.kids = base64.StdEncoding.AppendEncode(k.kids, k.content)
+	if tag := p.Routing.Get(varTag); answers(s.Kind, s.Type) && plain(string(tag), maxTag) {
+		k.kids = attribute(k.kids, "tag", tag)
+	}
+	k.kids = base64.StdEncoding.AppendEncode(append(k.kids, '>'), k.content)
 	k.kids = append(k.kids, packetClose...)
-	if len(k.kids) <= maxChildren {
-		err = s.SetRaw(k.kids)
+	if len(k.kids) > maxChildren {
+		return s, nil
+	}
+	kids := k.kids
+	if err = s.SetRaw(kids); err == nil && !c.inner {
+		if q := c.restore(s, &c.back); q == nil || !same(p, q) {
+			err = s.SetRaw(kids[:n:n]) // nobody would honour it
+		}
 	}
 	if err != nil {
 		return nil, badXML("children of "+p.Method, err)
@@ -148,8 +160,11 @@ func (c *Converter) restore(s *xmpp.Stanza, k *packed) *psyc.Packet {
 		}
 		k.p.Routing.Add(psyc.Set, name, s.ID)
 	}
+	if tag, _ := last.Attr("tag"); answers(s.Kind, s.Type) && plain(tag, maxTag) {
+		k.p.Routing.Add(psyc.Set, varTag, tag)
+	}
 	if k.inner == nil {
-		k.inner = new(Converter)
+		k.inner = innerConverter(s.Space)
 	}
 	k.inner.Space = s.Space
 	back, err := k.inner.Stanza(&k.p)

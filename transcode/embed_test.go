@@ -240,3 +240,36 @@ func TestStreamedBody(t *testing.T) {
 		t.Errorf("stanza %s", s.Append(nil))
 	}
 }
+
+// The element is there only if the far end honours it, whatever the packet's addresses are spelt like, and it keeps the tag
+// that an error has of its own.
+func TestEmbeddingIsHonoured(t *testing.T) {
+	for _, wire := range []string{
+		":_source\tpsyc://xn--bcher-kva.example/~ann\n:_target\tpsyc://b.example/~ben\n\n:_color\tred\n_message_private\nhi\n|\n",
+		":_source\txmpp:ann@a.example\n:_target\txmpp:ben@b.example/pad\n\n:_color\tred\n_message_private\nhi\n|\n",
+		":_source\tPSYC://A.Example/~Ann\n:_target\tpsyc://b.example/~ben\n\n:_color\tred\n_message_private\nhi\n|\n",
+		":_source\tpsyc://a.example/~ann\n:_target\tpsyc://b.example/~ben\n:_tag\t" + strings.Repeat("t", 300) + "\n\n:_color\tred\n_message_private\nhi\n|\n",
+		":_source\tpsyc://a.example/~ann\n:_target\tpsyc://b.example/~ben\n:_tag\t\xff\n\n:_color\tred\n_message_private\nhi\n|\n",
+		":_source\tpsyc://a.example/~ann\n:_target\tpsyc://b.example/~ben\n:_tag\town\n:_tag_relay\tasked\n\n:_color\tred\n_failure_x\nNo.\n|\n",
+		":_source\tpsyc://a.example/~ann\n:_target\tpsyc://b.example/~ben\n:_tag\town\n\n_failure_x\nNo.\n|\n",
+	} {
+		p := parse10(t, wire)
+		s, err := new(transcode.Converter).Stanza(p)
+		if err != nil {
+			t.Logf("%q: %v", wire, err)
+			continue
+		}
+		_, has := s.Child("urn:x-switchyard:packet:0", "packet")
+		q, err := new(transcode.Converter).Packet(parseStanza(t, string(s.Append(nil))))
+		if err != nil {
+			t.Fatalf("%q: %v", wire, err)
+		}
+		restored := q.Method == p.Method && string(q.Entity.Get("_color")) == string(p.Entity.Get("_color"))
+		if has != restored {
+			t.Errorf("%q: element %v, restored %v: %s", wire, has, restored, s.Append(nil))
+		}
+		if tag := p.Routing.Get("_tag"); has && string(q.Routing.Get("_tag")) != string(tag) {
+			t.Errorf("%q: tag %q", wire, q.Routing.Get("_tag"))
+		}
+	}
+}

@@ -106,6 +106,59 @@ func blankDots(text []byte) []byte {
 	return bytes.Join(lines, []byte("\n"))
 }
 
+// fold breaks the lines of xml that are longer than most where XML has white space that means nothing: inside tags, at
+// a blank between attributes or in front of the end. What has no such place stays long, and is not sent.
+func fold(xml []byte, most int) []byte {
+	out := make([]byte, 0, len(xml)+len(xml)/most+8)
+	line, place, blank := 0, -1, false // start of the line, last place to break it, whether a blank is there
+	tag, quote := false, byte(0)
+	for i := 0; i < len(xml); i++ {
+		c := xml[i]
+		switch {
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case c == '\n':
+			line, place = len(out)+1, -1
+		case !tag && bytes.HasPrefix(xml[i:], []byte("<![CDATA[")):
+			end := bytes.Index(xml[i:], []byte("]]>"))
+			if end < 0 {
+				return xml
+			}
+			out = append(out, xml[i:i+end+2]...)
+			if n := bytes.LastIndexByte(out, '\n'); n >= line {
+				line, place = n+1, -1
+			}
+			i += end + 2
+			c = '>'
+		case !tag:
+			tag = c == '<'
+		case c == '"', c == '\'':
+			quote = c
+		case c == ' ':
+			place, blank = len(out), true
+		case c == '>':
+			if place = len(out); out[place-1] == '/' {
+				place--
+			}
+			tag, blank = false, false
+		}
+		out = append(out, c)
+		if len(out)-line > most && place >= line {
+			if blank {
+				out[place] = '\n'
+			} else {
+				out = append(out, 0)
+				copy(out[place+1:], out[place:])
+				out[place] = '\n'
+			}
+			line, place = place+1, -1
+		}
+	}
+	return out
+}
+
 // singleLineEnds returns XML that means the same as xml, without carriage returns, which a parser takes for line feeds, with
 // DEL as a reference, and without blanks in front.
 func singleLineEnds(xml []byte) []byte {

@@ -248,7 +248,7 @@ func (w *writer) xml(children []byte, f form) {
 	switch {
 	case !f.lines():
 	case f.plain:
-		children = singleLineEnds(children)
+		children = fold(singleLineEnds(children), psycedLine)
 	case !fitsValue(children):
 		n := len(w.buf)
 		w.buf = base64.StdEncoding.AppendEncode(w.buf, children)

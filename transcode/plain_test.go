@@ -3,8 +3,11 @@ package transcode_test
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"strings"
 	"testing"
+
+	"github.com/beevik/etree"
 
 	"github.com/switchyard-im/switchyard/psyc"
 	"github.com/switchyard-im/switchyard/transcode"
@@ -98,4 +101,63 @@ func TestTags(t *testing.T) {
 			t.Errorf("%s: %s", test.xml, show(p))
 		}
 	}
+}
+
+// What XML can be folded reaches a peer with short lines and means the same there; what cannot is refused.
+func TestPlainLinesAreFolded(t *testing.T) {
+	conv := &transcode.Converter{Syntax: psyc.PSYC09, Plain: true}
+	const iq = `<iq from='ann@a.example' to='ben@b.example' id='1' type='set'>`
+	for _, child := range []string{
+		"<q xmlns='urn:q'>" + strings.Repeat("<item name='a  b' value=\"1>2\"/>", 300) + "</q>",
+		"<q xmlns='urn:q'>" + strings.Repeat("<item>some text, and &lt;more&gt;</item>", 300) + "</q>",
+	} {
+		s := parseStanza(t, iq+child+"</iq>")
+		p, err := conv.Packet(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wire, err := p.Append(nil, psyc.PSYC09)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range strings.Split(string(wire), "\n") {
+			if len(line) > 2047 {
+				t.Errorf("line of %d bytes", len(line))
+			}
+		}
+		var q psyc.Packet
+		if _, err := q.Parse(wire, psyc.PSYC09); err != nil {
+			t.Fatal(err)
+		}
+		back, err := conv.Stanza(&q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := tree(t, back), tree(t, s); got != want {
+			t.Errorf("got %.200s", got)
+		}
+	}
+	for _, child := range []string{
+		"<PHOTO xmlns='urn:q'>" + strings.Repeat("QUJD", 2000) + "</PHOTO>",
+		"<q xmlns='urn:q' a='" + strings.Repeat("a b ", 2000) + "'/>",
+	} {
+		if _, err := conv.Packet(parseStanza(t, iq+child+"</iq>")); !errors.Is(err, xmpp.PolicyViolation) {
+			t.Errorf("%.40s: %v", child, err)
+		}
+	}
+}
+
+// tree returns what the children of a stanza mean, in one spelling.
+func tree(t *testing.T, s *xmpp.Stanza) string {
+	t.Helper()
+	var out strings.Builder
+	for e := range s.Children() {
+		doc := etree.NewDocumentWithRoot(e.Tree())
+		text, err := doc.WriteToString()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out.WriteString(text)
+	}
+	return out.String()
 }

@@ -23,6 +23,8 @@ type Converter struct {
 	probe  writer // what Stanza compares with
 	taken  packed // out of stanzas, for Packet
 	put    packed // into stanzas, by Stanza
+	back   packed // out of stanzas again, by Stanza
+	inner  bool   // what is put into stanzas need not be checked
 	public psyc.Packet
 }
 
