@@ -124,8 +124,8 @@ func promised(p *psyc.Packet) bool {
 		strings.ContainsFunc(tag, func(r rune) bool { return r < ' ' || r >= 0x7F && r < 0xA0 }) {
 		return false
 	}
-	if p.State != 0 || tag != "" && (psyc.Inherits(p.Method, "_error") || psyc.Inherits(p.Method, "_failure")) {
-		return false // the id of an error is that of the question
+	if p.State != 0 {
+		return false
 	}
 	for _, v := range p.Entity {
 		if v.Op != psyc.Set || strings.HasPrefix(v.Name, "_list_audience") || strings.HasPrefix(v.Name, "_check") {

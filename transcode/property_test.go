@@ -156,7 +156,7 @@ func (m maker) packet() *psyc.Packet {
 	if m.IntN(4) > 0 {
 		p.Routing.Set("_target", "psyc://b.example/~ben")
 	}
-	if m.IntN(2) == 0 && !strings.HasPrefix(p.Method, "_error") && !strings.HasPrefix(p.Method, "_failure") {
+	if m.IntN(2) == 0 {
 		p.Routing.Set("_tag", "t1")
 	}
 	for range m.IntN(4) {
