@@ -130,7 +130,8 @@ func (r *reader) phrase(p *psyc.Packet, ph *phrase, xml []byte) (kind xmpp.Kind,
 
 // words returns what the element of a packet's method is made from.
 func (r *reader) words(p *psyc.Packet) *words {
-	return &words{p.Method, p.Entity, r.s.From, p.Routing.Get("_source_relay"), r.book}
+	r.of = words{p.Method, p.Entity, r.s.From, p.Routing.Get("_source_relay"), r.book}
+	return &r.of
 }
 
 // verbatim reads a method that carries XML. The variable comes first: the body beside it is a sentence for people.

@@ -1,6 +1,7 @@
 package transcode
 
 import (
+	"iter"
 	"strings"
 
 	"github.com/switchyard-im/switchyard/psyc"
@@ -61,37 +62,42 @@ func sayFeatures(w *writer, s *xmpp.Stanza, e xmpp.Element, f form) string {
 	}
 	category, _ := identity.Attr("category")
 	typ, _ := identity.Attr("type")
-	is := category + "/" + typ
-	for _, i := range identities {
-		if i.category == category && i.typ == typ {
-			is = i.identity
-		}
-	}
-	w.say(varIdentity, is, f)
+	w.say(varIdentity, identityOf(category, typ), f)
 	name, _ := identity.Attr("name")
 	w.say(varName, name, f)
 	node, _ := e.Attr("node")
 	w.say(varFragment, node, f)
-	var list []string
+	n, ok := len(w.buf), true
 	for c := range e.Children() {
-		if !c.Is(nsDiscoInfo, "feature") {
-			continue
-		}
-		feature, _ := c.Attr("var")
-		for _, known := range features {
-			if known.namespace == feature {
-				feature = known.feature
+		if c.Is(nsDiscoInfo, "feature") {
+			feature, _ := c.Attr("var")
+			for i := range features {
+				if features[i].namespace == feature {
+					feature = features[i].feature
+				}
 			}
+			ok = ok && w.sayElement(n, feature)
 		}
-		list = append(list, feature)
 	}
-	w.sayList(varFeatures, list)
+	if ok && len(w.buf) > n {
+		w.setBytes(varFeatures, w.buf[n:len(w.buf):len(w.buf)])
+	}
 	for _, entity := range entities {
 		if entity.category == category {
 			return entity.method
 		}
 	}
 	return methodFeatures
+}
+
+// identityOf returns what PSYC calls an identity.
+func identityOf(category, typ string) string {
+	for i := range identities {
+		if identities[i].category == category && identities[i].typ == typ {
+			return identities[i].identity
+		}
+	}
+	return category + "/" + typ
 }
 
 func usualFeatures(dst []byte, w *words) []byte {
@@ -105,13 +111,17 @@ func usualFeatures(dst []byte, w *words) []byte {
 	dst = append(dst, "><identity"...)
 	dst = attribute(attribute(dst, "category", []byte(category)), "type", []byte(typ))
 	dst = append(attribute(dst, "name", w.get(varName)), "/>"...)
-	for _, feature := range listed(w.get(varFeatures)) {
-		for _, known := range features {
-			if known.feature == feature {
-				feature = known.namespace
+	for e, err := range w.list(varFeatures) {
+		if err != nil {
+			break
+		}
+		feature := e.Value
+		for i := range features {
+			if features[i].feature == string(feature) {
+				feature = psyc.Value(features[i].namespace)
 			}
 		}
-		dst = append(attribute(append(dst, "<feature"...), "var", []byte(feature)), "/>"...)
+		dst = append(attribute(append(dst, "<feature"...), "var", feature), "/>"...)
 	}
 	return append(dst, "</query>"...)
 }
@@ -162,7 +172,7 @@ func orNone(s string) string {
 
 func usualItems(dst []byte, w *words) []byte {
 	dst = attribute(append(dst, "<query xmlns='"+nsDiscoItems+"'"...), "node", w.get(varFragment))
-	items, names, nodes := listed(w.get(varItems)), listed(w.get(varItemNames)), listed(w.get(varItemNodes))
+	items, names, nodes := w.listed(varItems), w.listed(varItemNames), w.listed(varItemNodes)
 	if len(items) == 0 {
 		return append(dst, "/>"...)
 	}
@@ -191,28 +201,39 @@ func usualItems(dst []byte, w *words) []byte {
 // sayList sets a variable to a list, unless the list is long or an element is none in every syntax. What PSYC says then is
 // less than what XMPP said.
 func (w *writer) sayList(name string, list []string) {
-	if len(list) == 0 {
-		return
-	}
-	elems := make([]psyc.Element, len(list))
-	n := 0
-	for i, s := range list {
-		if !plain(s, maxValue) || n > maxDiscoLength {
+	n := len(w.buf)
+	for _, s := range list {
+		if !w.sayElement(n, s) {
 			return
 		}
-		elems[i].Value = psyc.Value(s)
-		n += len(s)
 	}
-	w.setBytes(name, w.keepBytes(psyc.AppendList(nil, "", elems...)))
+	if len(w.buf) > n {
+		w.setBytes(name, w.buf[n:len(w.buf):len(w.buf)])
+	}
+}
+
+// sayElement appends an element to the list that begins at n, if it may stand in one.
+func (w *writer) sayElement(n int, s string) bool {
+	if !plain(s, maxValue) || len(w.buf)-n > maxDiscoLength {
+		return false
+	}
+	w.buf = psyc.AppendList(w.buf, "", psyc.Element{Value: psyc.Value(s)})
+	return true
+}
+
+// list yields the elements of a list; no value is none.
+func (w *words) list(name string) iter.Seq2[psyc.Element, error] {
+	v := w.get(name)
+	if len(v) == 0 {
+		return func(func(psyc.Element, error) bool) {}
+	}
+	return v.List()
 }
 
 // listed returns the elements of a list; one that is broken ends there.
-func listed(v psyc.Value) []string {
-	if len(v) == 0 {
-		return nil
-	}
+func (w *words) listed(name string) []string {
 	var out []string
-	for e, err := range v.List() {
+	for e, err := range w.list(name) {
 		if err != nil {
 			break
 		}

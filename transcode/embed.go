@@ -41,7 +41,7 @@ var canonical = [...]form{{syntax: psyc.PSYC10}, {syntax: psyc.PSYC09}}
 
 // embed adds to s, which was read from p, what s does not say of p. An iq has one child only and goes without.
 func (c *Converter) embed(s *xmpp.Stanza, p *psyc.Packet) (*xmpp.Stanza, error) {
-	if c.says(s, p) {
+	if s.Kind == xmpp.IQ && !c.in.v.has[fieldXML] || c.says(s, p) {
 		return s, nil
 	}
 	if c.in.v.has[fieldXML] {

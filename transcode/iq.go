@@ -44,6 +44,9 @@ func (w *writer) iq(s *xmpp.Stanza, f form) bool {
 // make nothing of the child, it says what it can.
 func (w *writer) payload(s *xmpp.Stanza, f form) bool {
 	n := len(w.p.Entity)
+	if !f.plain && bytes.IndexByte(s.Raw(), '\n') >= 0 {
+		return false // it is laid out for eyes, which no variable says
+	}
 	for e := range s.Children() {
 		method := w.speak(s, e, f)
 		if method == "" {

@@ -48,7 +48,7 @@ func (w *writer) message(s *xmpp.Stanza, f form) bool {
 				seen[m] = true
 				texts[m] = w.take(raw, e, byte(m), f)
 			}
-		case e.Is(nsDelay, "delay"):
+		case string(localName(e)) == "delay" && e.Is(nsDelay, "delay"):
 			if !seen[markDelay] {
 				seen[markDelay] = true
 				texts[markDelay] = w.sayDelay(s, e, f)

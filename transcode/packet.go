@@ -38,6 +38,7 @@ type writer struct {
 	wire    []byte
 	said    []byte // elements in place of variables
 	book    *addressBook
+	of      words
 	none    bool // no native form: the syntax cannot hold it
 }
 
@@ -99,7 +100,8 @@ func empty(b []byte) []byte {
 
 // words returns what the element of a method is made from.
 func (w *writer) words(method string, s *xmpp.Stanza) *words {
-	return &words{method: method, vars: w.p.Entity, from: s.From, book: w.book}
+	w.of = words{method: method, vars: w.p.Entity, from: s.From, book: w.book}
+	return &w.of
 }
 
 // keep copies v to where the packet's values lie.

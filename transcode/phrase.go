@@ -52,9 +52,13 @@ type speaker struct {
 	say          func(w *writer, s *xmpp.Stanza, e xmpp.Element, f form) (method string)
 }
 
-var speakers = map[xmpp.Kind][]speaker{
+var speakers = [...][]speaker{
 	xmpp.Message: {
-		{nsChatStates, "", sayChatState},
+		{nsChatStates, "active", sayChatState},
+		{nsChatStates, "composing", sayChatState},
+		{nsChatStates, "gone", sayChatState},
+		{nsChatStates, "inactive", sayChatState},
+		{nsChatStates, "paused", sayChatState},
 		{nsReceipts, "received", sayReceipt},
 		{nsCorrect, "replace", sayCorrection},
 		{nsMUCUser, "x", sayMUCUser},
@@ -77,9 +81,14 @@ var speakers = map[xmpp.Kind][]speaker{
 
 // speak sets the variables of e if there is a word for it, and returns the method.
 func (w *writer) speak(s *xmpp.Stanza, e xmpp.Element, f form) string {
-	for i := range speakers[s.Kind] {
-		p := &speakers[s.Kind][i]
-		if p.local == "" && e.Name().Space == p.space || p.local != "" && e.Is(p.space, p.local) {
+	switch string(localName(e)) {
+	case "x", "query", "received", "replace", "active", "composing", "gone", "inactive", "paused", "time", "vCard":
+	default:
+		return ""
+	}
+	of := speakers[s.Kind]
+	for i := range of {
+		if p := &of[i]; e.Is(p.space, p.local) {
 			n := len(w.p.Entity)
 			method := p.say(w, s, e, f)
 			if method == "" {
@@ -166,7 +175,12 @@ func attribute(dst []byte, name string, value []byte) []byte {
 		return dst
 	}
 	dst = append(append(append(dst, ' '), name...), "='"...)
-	return append(xmpp.AppendValue(dst, string(value)), '\'')
+	for _, c := range value {
+		if c < ' ' || c >= 0x7F || c == '&' || c == '<' || c == '>' || c == '\'' || c == '"' {
+			return append(xmpp.AppendValue(dst, string(value)), '\'')
+		}
+	}
+	return append(append(dst, value...), '\'')
 }
 
 // leaf appends <name>text</name>, unless there is no text.
@@ -185,13 +199,13 @@ func (w *writer) say(name, value string, f form) {
 	if value == "" || len(value) > maxValue || !utf8.ValidString(value) {
 		return
 	}
-	if !fitsValue([]byte(value)) || f.plain && !plain(value, maxValue) {
-		if !f.plain {
-			return
-		}
-		value = string(degrade([]byte(value), true))
+	v := w.keep(value)
+	if f.plain && !plain(value, maxValue) {
+		v = degrade(v, true)
+	} else if !fitsValue(v) {
+		return
 	}
-	w.set(name, value)
+	w.setBytes(name, v)
 }
 
 // sayAddress sets variables to what a JID spells.

@@ -120,17 +120,36 @@ func (t *filling) fill(dst, skeleton []byte, e escaping) ([]byte, fill, error) {
 
 // markOf returns the mark that stands for the text of e, 0 if it has none.
 func markOf(e xmpp.Element, space string) int {
-	switch {
-	case e.Is(space, "body"):
-		return markBody
-	case e.Is(space, "subject"):
-		return markSubject
-	case e.Is(space, "status"):
-		return markStatus
-	case e.Is(nsNick, "nick"):
-		return markNick
+	mark, name := 0, ""
+	switch string(localName(e)) {
+	case "body":
+		mark, name = markBody, "body"
+	case "subject":
+		mark, name = markSubject, "subject"
+	case "status":
+		mark, name = markStatus, "status"
+	case "nick":
+		mark, name, space = markNick, "nick", nsNick
 	}
-	return 0
+	if mark == 0 || !e.Is(space, name) {
+		return 0
+	}
+	return mark
+}
+
+// localName returns the name of e without its prefix. Most elements are known by it for what they are not.
+func localName(e xmpp.Element) []byte {
+	name := e.Raw()[1:]
+	from := 0
+	for i, c := range name {
+		switch c {
+		case ':':
+			from = i + 1
+		case ' ', '/', '>', '\t', '\n', '\r':
+			return name[from:i]
+		}
+	}
+	return name[from:]
 }
 
 // check makes sure that each text went into the element that its mark belongs to, and makes up all of its content.

@@ -21,6 +21,7 @@ type reader struct {
 	long  []byte // skeleton without abbreviations
 	said  []byte // elements that variables say
 	book  *addressBook
+	of    words
 	lang  string // of the packet before, nearly always that of this one
 
 	texts    filling
