@@ -1,7 +1,5 @@
 package transcode
 
-import "bytes"
-
 // An abbreviation stands in a skeleton for what skeletons hold again and again. Like a mark it is a byte that XML cannot
 // contain.
 type abbreviation struct {
@@ -22,11 +20,19 @@ var abbreviations = [...]abbreviation{
 }
 
 // longForms is abbreviations by byte.
-var longForms = func() (long [0x13][]byte) {
+var longForms = func() (long [0x20][]byte) {
 	for _, a := range abbreviations {
 		long[a.short] = a.long
 	}
 	return long
+}()
+
+// candidates are the abbreviations that may begin with a byte.
+var candidates = func() (by [256][]abbreviation) {
+	for _, a := range abbreviations {
+		by[a.long[0]] = append(by[a.long[0]], a)
+	}
+	return by
 }()
 
 // begins tells which bytes an abbreviation may begin with.
@@ -37,45 +43,25 @@ var begins = func() (first [256]bool) {
 	return first
 }()
 
-// longestSkeleton is how large a skeleton may be without its abbreviations; no stream takes a larger stanza.
+// longestSkeleton is how large children may become by abbreviations; no stream takes a larger stanza.
 const longestSkeleton = 512 << 10
 
 // abbreviate shortens skeleton in its place.
 func abbreviate(skeleton []byte) []byte {
 	out, done := skeleton[:0], 0
-	for i := 0; i+2 < len(skeleton); i++ {
+	for i := 0; i < len(skeleton); i++ {
 		if !begins[skeleton[i]] {
 			continue
 		}
-		switch c, next := skeleton[i], skeleton[i+1]; { // which tells nearly always that nothing begins here
-		case c == ' ' && next == 'x', c == '\'' && (next == '/' || next == ' '), c == '<' && next == 'b',
-			c == 'h' && next == 't', c == 'u' && next == 'r':
-		default:
-			continue
-		}
-		for j := range abbreviations {
-			if a := &abbreviations[j]; bytes.HasPrefix(skeleton[i:], a.long) {
-				out = append(append(out, skeleton[done:i]...), a.short)
-				done = i + len(a.long)
+		of, rest := candidates[skeleton[i]], skeleton[i:]
+		for j := range of {
+			if long := of[j].long; len(rest) >= len(long) && rest[1] == long[1] && string(rest[:len(long)]) == string(long) {
+				out = append(append(out, skeleton[done:i]...), of[j].short)
+				done = i + len(long)
 				i = done - 1
 				break
 			}
 		}
 	}
 	return append(out, skeleton[done:]...)
-}
-
-// unabbreviate appends what abbreviate shortened.
-func unabbreviate(dst, skeleton []byte) ([]byte, error) {
-	done := 0
-	for i, c := range skeleton {
-		if c >= ' ' || int(c) >= len(longForms) || longForms[c] == nil {
-			continue
-		}
-		dst = append(append(dst, skeleton[done:i]...), longForms[c]...)
-		if done = i + 1; len(dst) > longestSkeleton {
-			return nil, contradiction("%s is longer than %d bytes", varXML, longestSkeleton)
-		}
-	}
-	return append(dst, skeleton[done:]...), nil
 }

@@ -73,6 +73,11 @@ func unescapeAttr(raw []byte) (string, bool) {
 	if bytes.IndexByte(raw, '<') >= 0 || !utf8.Valid(raw) {
 		return "", false
 	}
+	for i, c := range raw {
+		if c < ' ' && c != '\t' && c != '\n' && c != '\r' || c == 0xEF && raw[i+1] == 0xBF && raw[i+2] >= 0xBE {
+			return "", false
+		}
+	}
 	if bytes.IndexByte(raw, '&') < 0 {
 		return string(raw), true
 	}

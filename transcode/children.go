@@ -157,12 +157,8 @@ func (r *reader) assemble(xml, usual []byte) error {
 	}
 	if !r.v.has[fieldXML] {
 		xml = usual
-	} else if r.long, err = unabbreviate(empty(r.long), xml); err != nil {
-		return err
-	} else {
-		xml = r.long
 	}
-	r.raw, r.filled, err = r.texts.fill(r.raw, xml, e)
+	r.raw, err = r.texts.fill(r.raw, xml, &r.filled, e)
 	return err
 }
 

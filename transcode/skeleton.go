@@ -88,25 +88,35 @@ type filling [marks + 1][]byte
 // A fill tells where the texts went.
 type fill [marks + 1]struct{ start, end int }
 
-// fill appends the skeleton with its hollows filled.
-func (t *filling) fill(dst, skeleton []byte, e escaping) ([]byte, fill, error) {
-	var at fill
+// fill appends the skeleton with its hollows filled and its abbreviations written out.
+func (t *filling) fill(dst, skeleton []byte, at *fill, e escaping) ([]byte, error) {
 	for {
 		i := 0
-		for i < len(skeleton) && (skeleton[i] > marks || skeleton[i] == 0) {
+		for i < len(skeleton) && (skeleton[i] >= ' ' || skeleton[i] > marks && longForms[skeleton[i]&0x1F] == nil || skeleton[i] == 0) {
 			i++
 		}
+		dst = append(dst, skeleton[:i]...)
 		if i == len(skeleton) {
-			return append(dst, skeleton...), at, nil
+			return dst, nil
 		}
 		m := skeleton[i]
+		if m > marks {
+			var err error
+			if dst, err = t.fill(dst, longForms[m], at, e); err != nil {
+				return nil, err
+			}
+			if len(dst) > longestSkeleton {
+				return nil, contradiction("%s is longer than %d bytes", varXML, longestSkeleton)
+			}
+			skeleton = skeleton[i+1:]
+			continue
+		}
 		switch {
 		case at[m].end > 0:
-			return nil, at, contradiction("%s: mark %d occurs twice", varXML, m)
+			return nil, contradiction("%s: mark %d occurs twice", varXML, m)
 		case len(t[m]) == 0:
-			return nil, at, contradiction("%s: mark %d without its text", varXML, m)
+			return nil, contradiction("%s: mark %d without its text", varXML, m)
 		}
-		dst = append(dst, skeleton[:i]...)
 		at[m].start = len(dst)
 		if m >= markPhrase {
 			dst = append(dst, t[m]...)

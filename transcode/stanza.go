@@ -18,7 +18,6 @@ type reader struct {
 	attrs []xmpp.Attr
 	body  []byte // of an action
 	usual []byte // skeleton
-	long  []byte // skeleton without abbreviations
 	said  []byte // elements that variables say
 	book  *addressBook
 	of    words
