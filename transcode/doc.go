@@ -22,8 +22,9 @@
 // Only _source, _target, _context, _source_relay, _tag and _tag_relay (_tag_reply) stand in the routing header, all other
 // variables in the entity header. A stanza without from or to has no such variable; it never travels on a link.
 //
-// from is read from _context if there is one, otherwise from _source, and from nothing else. If the context is a place
-// and the method inherits from _message_public, the resource of from is the occupant's nick, _nick_local or else _nick.
+// from is read from _context if there is one, otherwise from _source, and from nothing else. What a place tells about an
+// occupant has the nick, _nick_local or else _nick, for the resource of from; what asks a place to be let in or out has it for
+// the resource of to. The methods are listed with the rooms below; _message_public is one if there is a _context.
 //
 // The entity variable _jabber_attributes holds what these variables cannot: attributes of the stanza element in XML
 // syntax, name='value', one blank between two, tabs and line ends as character references, so that it is one line. In it
@@ -52,12 +53,21 @@
 //	none            _message; also for types unknown to RFC 6121 and for normal, with the type in _jabber_attributes
 //	error           the method of the condition, see below
 //
+//	delay           _time_log, in a groupchat _time_place: seconds since 1970
 //	body            the packet's body; a text that begins with "/me " and goes on with something other than
 //	                a blank is _action without that beginning, and there is no body
 //	subject         _topic
 //	nick (XEP-0172) _nick
 //
-// Presence, unless it has a child in the namespaces of group chat:
+// Messages of type chat without a body:
+//
+//	chat state      _notice_typing_active, _composing, _gone, _inactive, _paused
+//	received        _status_message_received, the id is _tag_received
+//
+// A <replace/> beside the body (XEP-0308) adds _correction to _message_private and _message_public, and _tag_corrected. The
+// mark of a private message of XEP-0045 makes it _message_public_whisper.
+//
+// Presence, unless it has a child in the namespaces of group chat. Profile peers are told _degree_availability by the method:
 //
 //	available       _notice_presence_here            _degree_availability 7
 //	  chat          _notice_presence_here_talkative  8
@@ -79,18 +89,53 @@
 //	urn:xmpp:ping                            _request_ping
 //	jabber:iq:version                        _request_version
 //	jabber:iq:last                           _request_description_time
+//	urn:xmpp:time                            _request_time
 //	vcard-temp                               _request_description_vCard
 //	http://jabber.org/protocol/disco#info    _request_list_feature, the node is _target_fragment
 //	http://jabber.org/protocol/disco#items   _request_list_item, likewise
 //
-// Errors about messages, with their text in _text_XMPP and a fixed template as the body; [Failure] lists the methods.
+// and their answers, of type result, if the variables say all that the child holds; an empty result is none:
+//
+//	version         _status_version: _version_description, _version, _version_system
+//	last            _status_description_time: _time_idle
+//	time            _status_time: _date, _address_zone_time
+//	disco#info      _notice_list_feature and _person, _place, _newsfeed, _server: _identity, _name, _list_feature
+//	disco#items     _notice_list_item: _list_item, _list_item_description, _list_item_node
+//	vCard           _status_description_person: _name_public, _page_public, _description_public and so on
+//
+// Rooms (XEP-0045). The nick of the occupant is _nick, in place of the resource, and _duty the affiliation: owner,
+// administrator, member, outcast. _role, _identification (the real address), _code (all status codes, if the method does not
+// tell) and _resource_identification are there for profile peers where they spare the element, and always for others:
+//
+//	to a room       join: _request_enter, _password, _amount_history; leave: _request_leave, if the address is
+//	                known as a place's; subject alone: _request_set_topic; mediated invitation: _request_invitation,
+//	                _invitation, _reason; kick and ban, an iq: _request_kick, _request_ban, _person, _reason
+//	from a room     _notice_place_enter; _notice_place_enter_again with <show/>; _echo_place_enter with status 110;
+//	                _notice_place_leave, _banned (301), _nick (303, _nick_new), _kicked (307), _removed (321),
+//	                _restricted (322), _shutdown (332), with _reason and _nick_actor;
+//	                subject: _notice_place_topic, without a nick _status_place_topic; invitation: _notice_invitation_place
+//	of a person     direct invitation (XEP-0249): _notice_invitation, _place, _password, _reason
+//
+// Errors, with their text in _text_XMPP and a fixed template as the body; [Failure] lists the methods. What is about a presence
+// or an iq has _method_relay _notice_presence or _jabber_iq; it is native if it is nothing but a condition and a text.
 //
 // # Skeleton
 //
 // The entity variable _jabber_XML of a native form is the children of the stanza, where each text that travels natively is
 // replaced by one byte that XML cannot contain: 0x01 for the body, 0x02 for the subject, 0x03 for the status, 0x04 for
 // the nick. Each occurs at most once and is all the content of a child of that name, of the stanza's namespace or XEP-0172.
-// The receiver puts the text back. A native text without its mark is for display: the XML holds the same text.
+// The receiver puts the text back. A native text without its mark is for display: the XML holds the same text. 0x05 stands
+// for the whole child that the method says, 0x06 for the whole delay; they are put back from the variables. The child is
+// then spelt with single quotes, attributes in the order of XEP-0045 and the like (alphabetical), nothing between
+// elements and no end tag where there is no content; a child spelt otherwise stands in the XML, and must say the same.
+//
+// Further bytes abbreviate:
+//
+//	0x07 " xmlns='http://jabber.org/protocol/"    0x0B " xmlns='urn:xmpp:"       0x0C " xmlns='"
+//	0x0E "http://jabber.org/protocol/"            0x0F "urn:xmpp:"               0x10 <body>0x01</body>
+//	0x11 "'/>"                                    0x12 "' id='"
+//
+// A writer abbreviates from the left, the longest first. With its abbreviations written out a skeleton has at most 512 KiB.
 //
 // A text is taken out only if writing it again gives the same bytes: it has no child elements, CDATA sections, numeric
 // references or carriage returns, and is escaped in one manner. & and < are always written as &amp; and &lt;. Which of > " '
@@ -101,8 +146,9 @@
 // _jabber_XML is left out where the receiver can make it by itself. It then stands for the children in this order, each
 // there if its variable is there and not empty:
 //
-//	message    <subject>2</subject><body>1</body><nick xmlns='http://jabber.org/protocol/nick'>4</nick>
-//	presence   <show>as above</show><status>3</status><nick ...>4</nick>
+//	message    <subject>2</subject><body>1</body>5 6<nick xmlns='http://jabber.org/protocol/nick'>4</nick>
+//	presence   <show>as above</show><status>3</status>5<nick ...>4</nick>
+//	answer     5
 //	request    <ping xmlns='...'/>, <query xmlns='...'/>, <vCard xmlns='...'/>; with node='...' behind the namespace
 //	error      <error type='t'><c xmlns='n'/><text xmlns='n'>text</text></error>, t being the usual type of condition c
 //	           and n urn:ietf:params:xml:ns:xmpp-stanzas
@@ -132,14 +178,15 @@
 //	<packet xmlns='urn:x-switchyard:packet:0'>base64</packet>
 //
 // The base64 is the content of the packet in PSYC 1.0, lengths as package psyc writes them: all entity variables, method and
-// body, but no routing header. context='true' says that from was a context. The far end restores the packet, with
-// addresses and tag from the stanza, only if converting it gives this very stanza byte for byte. It can thus say nothing
-// that the stanza does not show. It has no routing variables, no operators but ":", no state operations, no methods of the
+// body, but no routing header. context='true' says that from was a context, tag='...' the tag that an error has beside that
+// of what it is about. The far end restores the packet, with addresses and tag from the stanza, only if converting it gives
+// this very stanza byte for byte; nobody adds what would not be restored. It can thus say nothing that the stanza does not show. It has no routing variables, no operators but ":", no state operations, no methods of the
 // circuit, no variables that act wherever they stand; whatever else calls itself a packet is an ordinary extension.
 //
-// An iq has one child only and goes without, and so does a stanza whose children would become larger than 200 KiB. Two packets count as equal if they have the same addresses, tag, variables,
-// method and body; the order of variables and _INTERNAL variables do not count. Other routing variables, such as
-// _source_relay, belong to the way that a packet took on PSYC and do not cross XMPP.
+// An iq has one child only and goes without, and so does a stanza whose children would become larger than 200 KiB. Two
+// packets count as equal if they have the same addresses, tag, variables, method and body; the order of variables and
+// _INTERNAL variables do not count. Other routing variables, such as _source_relay, belong to the way that a packet took on
+// PSYC and do not cross XMPP: a _tag_relay in a packet that is no answer would match somebody's request on the word of a user.
 //
 // # Refusals
 //
@@ -153,6 +200,7 @@
 //
 // A plain peer gets native forms without _resource_source, _resource_target and variables of the _jabber family, and such
 // variables are not read from it, except for _jabber_XML in the methods below _jabber. Messages and presence have no _tag,
-// everybody has a _nick, lines stay short. That is not lossless, and the ids of requests have to be replaced by the link,
+// everybody has a _nick, presence its _degree_availability; requests, answers and rooms are native whatever else is in them.
+// Lines stay short: XML is folded inside its tags, and refused if that does not do. That is not lossless, and the ids of requests have to be replaced by the link,
 // which knows who asked what.
 package transcode

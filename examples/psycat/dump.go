@@ -18,6 +18,7 @@ func dump(t *terminal, flags *flag.FlagSet, args []string) error {
 	var syntax psyc.Syntax
 	jsonl := flags.Bool("jsonl", false, "read {id, packet}, write {id, packets} and error and offset, or incomplete, one a line")
 	pretty := flags.Bool("pretty", false, "write for eyes")
+	colour := colourFlag(flags, t.tty)
 	syntaxFlag(flags, &syntax, true)
 	if err := parse(flags, args); err != nil {
 		return err
@@ -37,7 +38,7 @@ func dump(t *terminal, flags *flag.FlagSet, args []string) error {
 			if n > 1 {
 				fmt.Fprintln(t.out)
 			}
-			prettyPacket(t.out, n, p)
+			prettyPacket(t.out, n, p, colour())
 		} else if err := out.Encode(newPacketJSON(p)); err != nil {
 			return err
 		}
@@ -128,7 +129,7 @@ func bytesJSON(b []byte) (*string, []byte) {
 }
 
 // prettyPacket writes p for people: control characters are escaped, lists taken apart, long values kept on their lines.
-func prettyPacket(w io.Writer, n int, p *psyc.Packet) {
+func prettyPacket(w io.Writer, n int, p *psyc.Packet, c palette) {
 	if greeting(p) {
 		fmt.Fprintf(w, "packet %d: empty\n", n)
 		return
@@ -137,50 +138,52 @@ func prettyPacket(w io.Writer, n int, p *psyc.Packet) {
 	if method == "" {
 		method = "no method"
 	}
-	fmt.Fprintf(w, "packet %d: %s\n", n, method)
-	prettyVars(w, "routing", p.Routing)
+	fmt.Fprintf(w, "%spacket %d:%s %s%s%s\n", c.header, n, c.none, c.method, visible(method, c), c.none)
+	prettyVars(w, "routing", p.Routing, c)
 	if p.State != 0 {
 		fmt.Fprintf(w, "  state %c\n", p.State)
 	}
-	prettyVars(w, "entity", p.Entity)
+	prettyVars(w, "entity", p.Entity, c)
 	if len(p.Body) > 0 {
-		fmt.Fprintln(w, "  body")
+		fmt.Fprintf(w, "  %sbody%s\n", c.header, c.none)
 		for _, line := range strings.Split(string(p.Body), "\n") {
-			fmt.Fprintf(w, "    %s\n", visible(line))
+			fmt.Fprintf(w, "    %s\n", visible(line, c))
 		}
 	}
 }
 
-func prettyVars(w io.Writer, header string, vars psyc.Vars) {
+func prettyVars(w io.Writer, header string, vars psyc.Vars, c palette) {
 	if len(vars) == 0 {
 		return
 	}
-	fmt.Fprintf(w, "  %s\n", header)
+	fmt.Fprintf(w, "  %s%s%s\n", c.header, header, c.none)
 	width := 0
 	for _, v := range vars {
 		width = max(width, len(v.Name))
 	}
 	for _, v := range vars {
 		indent := strings.Repeat(" ", width+7)
-		value := strings.ReplaceAll(visible(string(v.Value)), `\n`, "\n"+indent)
-		fmt.Fprintf(w, "    %s%-*s  %s\n", operator(v.Op), width, v.Name, value)
+		lines := strings.Split(string(v.Value), "\n")
+		for i := range lines {
+			lines[i] = visible(lines[i], c)
+		}
+		fmt.Fprintf(w, "    %s%s%s%s%-*s%s  %s\n", c.op, operator(v.Op), c.none, c.name, width, v.Name, c.none, strings.Join(lines, "\n"+indent))
 	}
 }
 
 // visible returns s with what a terminal would obey, or not show, escaped.
-func visible(s string) string {
+func visible(s string, c palette) string {
 	var b strings.Builder
+	escape := func(format string, a any) { fmt.Fprintf(&b, c.escape+format+c.none, a) }
 	for i := 0; i < len(s); {
 		r, n := utf8.DecodeRuneInString(s[i:])
 		switch {
 		case r == utf8.RuneError && n == 1:
-			fmt.Fprintf(&b, `\x%02x`, s[i])
-		case r == '\n':
-			b.WriteString(`\n`)
+			escape(`\x%02x`, s[i])
 		case r == '\t':
-			b.WriteString(`\t`)
+			escape(`\%s`, "t")
 		case r < ' ' || r >= 0x7F && r < 0xA0:
-			fmt.Fprintf(&b, `\x%02x`, r)
+			escape(`\x%02x`, r)
 		default:
 			b.WriteString(s[i : i+n])
 		}

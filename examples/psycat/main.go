@@ -44,6 +44,7 @@ var commands = []command{
 type terminal struct {
 	in  io.Reader
 	out *bufio.Writer
+	tty io.Writer // where out goes
 	err io.Writer
 	bad bool // something was refused
 }
@@ -70,7 +71,7 @@ func run(args []string, in io.Reader, out, errs io.Writer) int {
 	}
 	for _, c := range commands {
 		if c.name == args[0] {
-			return c.execute(args[1:], &terminal{in: in, out: bufio.NewWriter(out), err: errs})
+			return c.execute(args[1:], &terminal{in: in, out: bufio.NewWriter(out), tty: out, err: errs})
 		}
 	}
 	fmt.Fprintf(errs, "psycat: no command %q\n\n", args[0])

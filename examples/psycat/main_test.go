@@ -46,6 +46,11 @@ func TestFilters(t *testing.T) {
 		{"dump -pretty", "|\n\n=\n:_long_name 3\ta\nb\n:_x\t\x1b[31m\n_notice_x\nA\n\xffB\u009b\n|\n", "packet 1: empty\n\n" +
 			"packet 2: _notice_x\n  state =\n  entity\n    :_long_name  a\n                 b\n    :_x          \\x1b[31m\n" +
 			"  body\n    A\n    \\xffB\\x9b\n"},
+		{"dump -pretty -colour never", "\n_x\nA\\n\n|\n", "packet 1: _x\n  body\n    A\\n\n"},
+		{
+			"dump -pretty -colour always", "\n:_y\t\x01\n_x\n|\n", "\x1b[2mpacket 1:\x1b[0m \x1b[1m_x\x1b[0m\n  \x1b[2mentity\x1b[0m\n" +
+				"    \x1b[33m:\x1b[0m\x1b[36m_y\x1b[0m  \x1b[31m\\x01\x1b[0m\n",
+		},
 	} {
 		out, errs, code := psycat(test.in, strings.Fields(test.args)...)
 		if out != test.out || errs != "" || code != exitOK {
@@ -68,6 +73,7 @@ func TestErrors(t *testing.T) {
 		{"dump -h", "", exitOK, "", "-pretty"},
 		{"dump -q", "", exitUsage, "", "-q"},
 		{"dump file", "", exitUsage, "", `unexpected argument "file"`},
+		{"dump -colour red", "", exitUsage, "", "neither auto"},
 		{"to-psyc -syntax 2.0", "", exitUsage, "", "no such version"},
 		{"to-psyc -syntax auto", "", exitUsage, "", "no such version"},
 		{"to-psyc", good + iq + "<message>", exitBad, "_request_ping", "stanza 3"},
