@@ -42,19 +42,20 @@ func (w *writer) message(s *xmpp.Stanza, f form) bool {
 	var seen [marks + 1]bool
 	n, said := len(w.p.Entity), ""
 	for e := range s.Children() {
-		switch m := markOf(e, space); {
+		local := localName(e)
+		switch m := markOf(e, local, space); {
 		case m != 0:
 			if m != markStatus && !seen[m] {
 				seen[m] = true
 				texts[m] = w.take(raw, e, byte(m), f)
 			}
-		case string(localName(e)) == "delay" && e.Is(nsDelay, "delay"):
+		case string(local) == "delay" && e.Is(nsDelay, "delay"):
 			if !seen[markDelay] {
 				seen[markDelay] = true
 				texts[markDelay] = w.sayDelay(s, e, f)
 			}
 		case said == "":
-			if said = w.speak(s, e, f); said != "" {
+			if said = w.speak(s, e, local, f); said != "" {
 				texts[markPhrase] = w.phrase(said, s, e, f)
 			}
 		}

@@ -80,8 +80,8 @@ var speakers = [...][]speaker{
 }
 
 // speak sets the variables of e if there is a word for it, and returns the method.
-func (w *writer) speak(s *xmpp.Stanza, e xmpp.Element, f form) string {
-	switch string(localName(e)) {
+func (w *writer) speak(s *xmpp.Stanza, e xmpp.Element, local []byte, f form) string {
+	switch string(local) {
 	case "x", "query", "received", "replace", "active", "composing", "gone", "inactive", "paused", "time", "vCard":
 	default:
 		return ""

@@ -92,16 +92,17 @@ func (w *writer) presence(s *xmpp.Stanza, f form) bool {
 	var seen [marks + 1]bool
 	show, shows, said := "", 0, ""
 	for e := range s.Children() {
-		switch m := markOf(e, space); {
-		case e.Is(space, "show"):
+		local := localName(e)
+		switch m := markOf(e, local, space); {
+		case string(local) == "show" && e.Is(space, "show"):
 			show = e.Text()
 			shows++
 		case m == markStatus && !seen[m], m == markNick && !seen[m] && !inRoom(s) && !leaves(s):
 			seen[m] = true
 			texts[m] = w.take(raw, e, byte(m), f)
-		case e.Is(nsMUC, "x"), e.Is(nsMUCUser, "x"):
+		case string(local) == "x" && (e.Is(nsMUC, "x") || e.Is(nsMUCUser, "x")):
 			if said == "" {
-				said = w.speak(s, e, f)
+				said = w.speak(s, e, local, f)
 			}
 			if said == "" {
 				return w.wordless()

@@ -128,10 +128,10 @@ func (t *filling) fill(dst, skeleton []byte, at *fill, e escaping) ([]byte, erro
 	}
 }
 
-// markOf returns the mark that stands for the text of e, 0 if it has none.
-func markOf(e xmpp.Element, space string) int {
+// markOf returns the mark that stands for the text of e, whose local name is given, 0 if it has none.
+func markOf(e xmpp.Element, local []byte, space string) int {
 	mark, name := 0, ""
-	switch string(localName(e)) {
+	switch string(local) {
 	case "body":
 		mark, name = markBody, "body"
 	case "subject":
@@ -166,7 +166,7 @@ func localName(e xmpp.Element) []byte {
 func (at *fill) check(s *xmpp.Stanza) error {
 	left := *at
 	for e := range s.Children() {
-		m := markOf(e, stanzaSpace(s))
+		m := markOf(e, localName(e), stanzaSpace(s))
 		start, inner, innerEnd, end := e.Span()
 		if m != 0 && left[m].start == inner && left[m].end == innerEnd {
 			left[m].end = 0
