@@ -36,8 +36,9 @@ func innerConverter(space string) *Converter { return &Converter{Space: space, i
 // readable message is better than none. It leaves room for the stanza element in what servers take from each other.
 const maxChildren = 200 << 10
 
-// canonical is the form in which packets are compared: what a stanza says does not depend on who reads it.
-var canonical = [...]form{{syntax: psyc.PSYC10}, {syntax: psyc.PSYC09}}
+// canonical is the form in which packets are compared: what a stanza says does not depend on who reads it. Addresses are
+// those of the stanza on both sides.
+var canonical = [...]form{{syntax: psyc.PSYC10, unrouted: true}, {syntax: psyc.PSYC09, unrouted: true}}
 
 // embed adds to s, which was read from p, what s does not say of p. An iq has one child only and goes without.
 func (c *Converter) embed(s *xmpp.Stanza, p *psyc.Packet) (*xmpp.Stanza, error) {

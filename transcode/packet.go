@@ -16,6 +16,7 @@ import (
 type form struct {
 	syntax       psyc.Syntax
 	strip, plain bool
+	unrouted     bool // from and to are not wanted
 }
 
 // lines reports whether values and bodies are lines of text, as in PSYC 0.9, and cannot hold just any byte.
@@ -136,7 +137,9 @@ func (w *writer) address(routing, resource, attr string, j uniform.JID, s *xmpp.
 	if j.IsZero() {
 		return
 	}
-	w.route(routing, book.uniform(j))
+	if !f.unrouted {
+		w.route(routing, book.uniform(j))
+	}
 	if f.strip || f.plain {
 		return
 	}

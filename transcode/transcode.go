@@ -34,7 +34,7 @@ type Converter struct {
 // A stanza without from or to is converted too, for files and tests; on a link it must be refused, because a packet
 // without addresses speaks to the circuit itself.
 func (c *Converter) Packet(s *xmpp.Stanza) (*psyc.Packet, error) {
-	f := form{c.Syntax, c.Strip, c.Plain}
+	f := form{syntax: c.Syntax, strip: c.Strip, plain: c.Plain}
 	if p := c.restore(s, &c.taken); p != nil {
 		if c.Plain {
 			p.Entity = withoutPrivate(p.Entity[:0], p)
