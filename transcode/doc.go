@@ -196,6 +196,70 @@
 // port, are _error_invalid_uniform; packets that change or query state are _failure_unsupported_state: state is to be
 // applied before. Packets of the circuit itself are no stanzas.
 //
+// # Fan-out
+//
+// XMPP sends a stanza per contact. Between two profile peers that agreed to it, on a session in PSYC 1.0, the copies of
+// one stanza travel as one packet, a cast, and the receiver makes the copies. [FanOut] is the sender, [FanIn] the
+// receiver. What follows holds for one direction of one session; a new session begins with nothing known on either side.
+//
+// Who gets a cast is an audience: a list of addresses, each there once, which belongs to the state of the context, the
+// bare address of the sender. A context has any number of audiences. Variables, all in the entity header:
+//
+//	_audience                 number and version, with a blank between: which audience, in which version
+//	_list_audience            its members, with the operator = (assign), + (add at the end) or - (take out)
+//	_list_audience_only       index ranges: this cast is for these members alone
+//	_list_audience_without    index ranges: this cast is not for these members
+//	_list_audience_repeat     see below
+//	_amount_casts             number of a cast; they ascend within the session, over all contexts
+//
+// An element of _list_audience is a uniform, and behind a blank the resource if there is one. An element that is a range
+// is one position or two with "-" between, both inclusive, counted from 0; ranges ascend and do not overlap.
+//
+//	:_context	psyc://north.example/~ann
+//
+//	:_audience	1 2
+//	:_amount_casts	17
+//	+_list_audience	|26 psyc://south.example/~emil
+//	:_list_audience_without	| 3| 7-9
+//	:_resource_source	desk
+//	:_degree_availability	3
+//	_notice_presence_away
+//	|
+//
+// A cast has a _context and neither _source nor _target. Without the variables above, and with _source for _context, it
+// is the packet of a stanza without to. The copies are that stanza, one to each member, in the order of the audience. It
+// may be a presence without type or of type unavailable, or a message of type headline or groupchat; nothing else is
+// cast, nor what has a to that is not canonical or a resource that cannot be a variable.
+//
+// The changes in a packet are made before it is delivered: = alone, or -, or +, or first - and then +. _audience names
+// the version after them. = sets any version; + and - are for the version before that one, and if the audience has the
+// version named already, they have been made. A packet without method changes an audience and is no cast; - without a
+// value ends the audience. A cast may change and narrow at once.
+//
+// The receiver speaks of audiences in packets from its root to the context, with _audience:
+//
+//	?  (resync, no method)              the audience is not here, or in another version
+//	_failure_..., _error_...            the cast _amount_casts is refused, or if that is 0 a change without a cast
+//	_notice_audience_removed            the audience was dropped, for others or for the limits
+//	_status_audience                    all casts up to _amount_casts are settled, and need not be kept for repeating
+//
+// Doubt: a cast in a version that is not here, one that adds who is there or takes out who is not. The receiver keeps
+// that cast and all that comes from the same bare address since, and asks. The sender answers, from the context to the
+// root that asked, with = and the members as they were for the cast asked about, which is a cast that it has not been
+// told is settled; or with - and no value if there is none. Then what was kept is delivered in order. Without an answer
+// in 10 s, or with more than 64 packets or 256 KiB kept, the cast is refused with _failure_unknown_audience.
+//
+// Refused: the sender forgets the audience, and repeats the cast: a packet for each recipient, as if there were no
+// casts, with _list_audience_repeat. That is a list of two: the number of the cast, and how many copies follow; a copy
+// that cannot be sent is a packet without method. The receiver keeps what else comes from that bare address until the
+// last copy is there. It refuses with _failure_exhausted_audience what is more than it wants to be charged for, and the
+// sender then sends no casts for a while; with _error_rejected_relay_audience members of domains that are not hosted or
+// for which the pair is not proved, both when they are told and when they are used; with _error_invalid_audience or what
+// [Converter.Stanza] says, packets that make no sense. Of a refused cast no copy is delivered.
+//
+// Whoever is not answered, or not sent the copies, in 10 s, or has to keep twice the above, ends the session:
+// [ErrOutOfStep]. What was unsettled is then sent again in a new one.
+//
 // # Plain peers
 //
 // A plain peer gets native forms without _resource_source, _resource_target and variables of the _jabber family, and such
