@@ -49,7 +49,7 @@ func TestAdmission(t *testing.T) {
 
 		{"source not proved", "|", ":_source\tpsyc://evil.example/~eve\n:_target\tpsyc://b.example/~bea\n\n_message\nhi\n|\n", "", "_host=evil.example _error_rejected_relay_incoming"},
 		{"source not proved, tag", "|", ":_source\tpsyc://evil.example/~eve\n:_target\tpsyc://b.example/~bea\n:_tag\tt1\n\n_message\nhi\n|\n", "", "_tag_relay=t1 _host=evil.example _error_rejected_relay_incoming"},
-		{"source not proved, tag, 0.9", ".", ":_source\tpsyc://evil.example/~eve\n:_target\tpsyc://b.example/~bea\n:_tag\tt1\n\n_message\nhi\n.\n", "", "_tag_reply=t1 _host=evil.example _error_rejected_relay_incoming"},
+		{"source not proved, tag, 0.9", ".", ":_source\tpsyc://evil.example/~eve\n:_target\tpsyc://b.example/~bea\n:_tag\tt1\n\n_message\nhi\n.\n", "", "_tag_reply=t1 _source=psyc://b.example/~bea _target=psyc://evil.example/~eve _host=evil.example _error_rejected_relay_incoming"},
 		{"context not proved", "|", ":_context\tpsyc://evil.example/@x\n:_source_relay\tpsyc://a.example/~ada\n\n_message\nhi\n|\n", "", "_host=evil.example _error_rejected_relay_incoming"},
 		{"source proved, context not", "|", ":_context\tpsyc://evil.example/@x\n:_source\tpsyc://a.example/~ada\n\n_message\nhi\n|\n", "", "_host=evil.example _error_rejected_relay_incoming"},
 		{"context proved, source not", "|", ":_context\tpsyc://a.example/@x\n:_source\tpsyc://evil.example/~eve\n\n_message\nhi\n|\n", "", "_host=evil.example _error_rejected_relay_incoming"},

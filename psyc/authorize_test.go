@@ -148,7 +148,7 @@ func TestProofs(t *testing.T) {
 			w.send(":_source\tpsyc://" + host + "/~x\n:_target\t" + bea + "\n\n_message\n.\n")
 			return gist(t, w.read(), PSYC09)
 		}
-		const refused = "_host=x.example _error_rejected_relay_incoming"
+		const refused = "_source=psyc://b.example/~bea _target=psyc://x.example/~x _host=x.example _error_rejected_relay_incoming"
 		for range 3 {
 			if got := send("x.example"); got != refused {
 				t.Error(got)
@@ -167,7 +167,7 @@ func TestProofs(t *testing.T) {
 			t.Error("proof is not kept")
 		}
 		// Two hosts are all that this circuit may know.
-		if got := send("y.example"); got != "_host=y.example _error_rejected_relay_incoming" {
+		if got := send("y.example"); got != "_source=psyc://b.example/~bea _target=psyc://y.example/~x _host=y.example _error_rejected_relay_incoming" {
 			t.Error(got)
 		}
 		if err := c.AddProof("z.example", Proof{}); !errors.Is(err, ErrTooManyHosts) {
@@ -227,7 +227,7 @@ func TestPairs(t *testing.T) {
 			if got := send("open.example"); got != "" {
 				t.Error(got)
 			}
-			if got := send("closed.example"); got != "_host=a.example _error_rejected_relay_incoming" {
+			if got := send("closed.example"); got != "_source=psyc://closed.example/ _target=psyc://a.example/~ada _host=a.example _error_rejected_relay_incoming" {
 				t.Error(got)
 			}
 		}

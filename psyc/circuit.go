@@ -26,6 +26,9 @@ var (
 	// ErrSilent means that nothing came from the peer for [Config.PeerTimeout].
 	ErrSilent = errors.New("psyc: peer is silent")
 
+	// ErrSlow means that a packet of the peer took longer than [Config.PacketTimeout].
+	ErrSlow = errors.New("psyc: packet takes too long")
+
 	// ErrHandshakeTimeout means that the peer did not greet within [Config.HandshakeTimeout].
 	ErrHandshakeTimeout = errors.New("psyc: no greeting in time")
 
@@ -85,6 +88,7 @@ type Config struct {
 	Ping             time.Duration // silence of the peer before a keep-alive; 1 minute, negative: never
 	Pong             time.Duration // least time from anything that we wrote to the answer of a keep-alive; 30 s
 	PeerTimeout      time.Duration // silence of the peer before the circuit ends with ErrSilent; 5 minutes, negative: never
+	PacketTimeout    time.Duration // for the peer to send one packet, streamed bodies apart; 1 minute, negative: any
 	WriteTimeout     time.Duration // for the peer to take 64 KiB; 30 s
 	CloseTimeout     time.Duration // to write what is queued, and for the peer's last packets, when the circuit closes; 1 s
 	RequestTimeout   time.Duration // for the reply to a request, and for Prove and Authorize; 30 s
@@ -143,6 +147,7 @@ func (cfg *Config) withDefaults() Config {
 		{&c.Ping, time.Minute},
 		{&c.Pong, 30 * time.Second},
 		{&c.PeerTimeout, 5 * time.Minute},
+		{&c.PacketTimeout, time.Minute},
 		{&c.WriteTimeout, 30 * time.Second},
 		{&c.CloseTimeout, time.Second},
 		{&c.RequestTimeout, 30 * time.Second},

@@ -75,8 +75,14 @@ func (c *Circuit) greeting() []*Packet {
 		offers.Set("_available_protocols", strings.Join(c.cfg.Protocols, ";"))
 	}
 	offers.Set("_using_characters", "UTF-8")
-	// Some read the modules from the one packet, some from the other.
-	for _, header := range []*Vars{&about, &offers} {
+	// Some read the modules from the one packet, some from the other. They are routing variables, which psyced insists on in
+	// the 1.0 syntax and has among the others in 0.9.
+	first, second := &about, &offers
+	established, status := slices.Clone(routing), slices.Clone(routing)
+	if c.Syntax() == PSYC10 {
+		first, second = &established, &status
+	}
+	for _, header := range []*Vars{first, second} {
 		if len(c.cfg.Modules) > 0 {
 			header.Set("_understand_modules", strings.Join(c.cfg.Modules, ";"))
 		}
@@ -86,8 +92,8 @@ func (c *Circuit) greeting() []*Packet {
 	}
 	about = append(about, c.cfg.Announce...)
 	return []*Packet{
-		{Routing: routing, Entity: about, Method: methodEstablished, Body: []byte("This is [_implementation].")},
-		{Routing: routing, Entity: offers, Method: methodStatus},
+		{Routing: established, Entity: about, Method: methodEstablished, Body: []byte("This is [_implementation].")},
+		{Routing: status, Entity: offers, Method: methodStatus},
 	}
 }
 

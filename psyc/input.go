@@ -36,6 +36,7 @@ type input struct {
 
 	mu          sync.Mutex
 	by          time.Time // when reading must end; zero: never
+	whole       time.Time // when the packet that has begun must be there; zero: none has begun
 	interrupted bool      // by the end of a context
 }
 
@@ -61,6 +62,7 @@ func (in *input) Read(b []byte) (int, error) {
 		return n, nil
 	}
 	// At this moment the decoder holds nothing but the beginning of a packet.
+	in.expectWhole(len(in.dec.Buffered()) > 0)
 	if len(in.dec.Buffered()) >= maxUnproved && !in.c.initiator && !in.c.proofs.any() {
 		return 0, limitError(errPacketTooLarge, maxUnproved, "packet too large for a peer that has proved nothing")
 	}
@@ -95,6 +97,8 @@ func (in *input) timeout() error {
 		return errInterrupted
 	case !in.by.IsZero() && !time.Now().Before(in.by):
 		return ErrHandshakeTimeout
+	case !in.whole.IsZero() && !time.Now().Before(in.whole):
+		return ErrSlow
 	default:
 		return ErrSilent
 	}
@@ -110,10 +114,26 @@ func (in *input) arm() {
 			t = silent
 		}
 	}
+	if !in.whole.IsZero() && (t.IsZero() || in.whole.Before(t)) {
+		t = in.whole
+	}
 	if in.interrupted {
 		t = past
 	}
 	in.c.conn.SetReadDeadline(t)
+}
+
+// expectWhole sets when a packet that has begun must be there. A peer that sends a byte now and then is not silent, and would
+// have us hold what it has sent for as long as it likes.
+func (in *input) expectWhole(begun bool) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	switch {
+	case !begun || in.c.cfg.PacketTimeout < 0:
+		in.whole = time.Time{}
+	case in.whole.IsZero():
+		in.whole = time.Now().Add(in.c.cfg.PacketTimeout)
+	}
 }
 
 // until makes reading fail at t, with a zero t never.
@@ -172,6 +192,7 @@ func (in *input) read() (*Packet, error) {
 		if err != nil {
 			return nil, err
 		}
+		in.expectWhole(false)
 		syn := in.c.Syntax()
 		var answer *Packet
 		if syn == PSYC09 {
@@ -279,7 +300,7 @@ func (c *Circuit) readFailed(ctx context.Context, err error) error {
 	switch {
 	case errors.As(err, &malformed):
 		c.end(fmt.Errorf("psyc: circuit with %s: %w", peer, err), malformed.packet(), true)
-	case errors.Is(err, ErrSilent):
+	case errors.Is(err, ErrSilent), errors.Is(err, ErrSlow):
 		c.end(fmt.Errorf("psyc: circuit with %s: %w", peer, err), nil, false)
 	case c.in.croak != nil:
 		c.end(fmt.Errorf("psyc: %s hung up: %w", peer, c.in.croak), nil, false)

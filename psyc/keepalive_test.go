@@ -133,3 +133,35 @@ func TestKeepAliveOff(t *testing.T) {
 		<-out
 	})
 }
+
+// A peer that drips one packet is never silent, and ends the circuit all the same; one that drips many packets does not.
+func TestSlowPacket(t *testing.T) {
+	for _, test := range []struct {
+		name, wire string
+		slow       bool
+	}{
+		{"one packet", strings.Repeat("x", 100), true},
+		{"many packets", strings.Repeat(".\n", 50), false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, w, out := accepted(t, nil, ".")
+				if test.slow {
+					w.send(":_source\tpsyc://a.example/~ada\n\n_message\n")
+				}
+				for i := range test.wire {
+					w.send(test.wire[i : i+1])
+					time.Sleep(5 * time.Second)
+					if c.Err() != nil {
+						break
+					}
+				}
+				if errors.Is(c.Err(), ErrSlow) != test.slow {
+					t.Errorf("ended with %v", c.Err())
+				}
+				c.Close()
+				<-out
+			})
+		})
+	}
+}

@@ -214,6 +214,14 @@ func (c *Circuit) refuse(p *Packet, e *Error) {
 	}
 	answer := e.packet()
 	answer.tagLike(p)
+	// psyced shows nothing of what is not for somebody. Whoever it is, the answer goes no further than to the peer.
+	source, target := p.Routing.Get("_source"), p.Routing.Get("_target")
+	if to, err := c.in.hosts.of(target); c.Syntax() == PSYC09 && !c.Profile() && source != nil && err == nil && c.hosted(to) {
+		if _, err := c.in.hosts.of(source); err == nil {
+			answer.Routing.Set("_source", target.String())
+			answer.Routing.Set("_target", source.String())
+		}
+	}
 	c.answer(answer)
 }
 

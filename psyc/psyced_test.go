@@ -1,0 +1,200 @@
+package psyc_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/switchyard-im/switchyard/internal/replay"
+	"github.com/switchyard-im/switchyard/psyc"
+)
+
+// recorded are the sessions that circuits can take part in, by recording and connection. What is not there is no session of a circuit that
+// does as it should: mistakes on purpose (01 D to F, 05 A to G, 12), sources that are none or forged, which end the circuit
+// (02, 06b A, B and D), streams of XMPP (07 to 09, 11, 14), packets without a greeting before (13 A and D, 07) or all at
+// once (13 C), TLS 1.3 (06a) and a request that nobody answers (06c), and telnet.
+var recorded = map[string][]string{
+	"01-psyc09-greeting":            {"A0", "B0", "G0"},
+	"02-psyc09-person":              {"0"},
+	"03-psyc09-place":               {"0", "IN10"},
+	"04-psyc09-friendship-presence": {"0", "IN10"},
+	"05-psyc10-spyc":                {"0", "2"},
+	"06b-psyc-tls12":                {"C0"},
+	"10-psyc09-outgoing-circuit":    {"IN10", "IN40"},
+	"13-psyc09-first-packet-rule":   {"B0", "IN10"},
+}
+
+// left are packets of those sessions that a circuit does not send: one without a source, which asks psyced to take the port for one, one
+// that assigns state where psyced has none, and one of somebody else, which ends the circuit.
+var left = []string{"No source at all.", "entity assign", "I am not who I claim"}
+
+// TestRecordedCircuits has circuits take the part of the recorded peer: each packet that it sent is sent, each that psyced sent arrives.
+func TestRecordedCircuits(t *testing.T) {
+	for name, conversations := range recorded {
+		r := replay.Shared(t, name)
+		for _, id := range conversations {
+			for _, c := range r.Conversations {
+				if fmt.Sprint(c.Name, c.Nth) == id {
+					t.Run(c.String(), func(t *testing.T) { playCircuit(t, c.Without(left...)) })
+				}
+			}
+		}
+	}
+	for _, name := range []string{"person", "friendship", "place", "incoming", "syntax10"} {
+		for _, c := range replay.Own(t, name).Conversations {
+			t.Run(c.String(), func(t *testing.T) { playCircuit(t, c) })
+		}
+	}
+}
+
+// playCircuit plays a conversation with a circuit.
+func playCircuit(t *testing.T, c *replay.Conversation) {
+	steps, err := c.Steps()
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		x, y := net.Pipe()
+		played := make(chan error, 1)
+		go func() { played <- (&replay.Peer{}).Play(plaintext(y, c)) }()
+		own := &part{t: t}
+		if err := own.play(x, c, steps); err != nil {
+			t.Error(err)
+		}
+		if err := <-played; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// plaintext leaves TLS out of a conversation: what is recorded is what went through it.
+func plaintext(conn net.Conn, c *replay.Conversation) (net.Conn, *replay.Conversation) {
+	plain := *c
+	plain.Events = nil
+	for _, e := range c.Events {
+		if !e.TLS {
+			plain.Events = append(plain.Events, e)
+		}
+	}
+	return conn, &plain
+}
+
+// A part is what the circuit under test has to say and to hear.
+type part struct {
+	t       *testing.T
+	circuit *psyc.Circuit
+	got     chan *psyc.Packet
+}
+
+func (p *part) play(conn net.Conn, c *replay.Conversation, steps []replay.Step) error {
+	cfg := &psyc.Config{
+		Syntax:    psyc.PSYC09,
+		Modules:   []string{psyc.ModuleProfile},
+		Protocols: []string{"PSYC/1.0 TCP IP/6", "XMPP-S2S/1:5269"},
+		Hosted:    func(host string) bool { return !strings.HasPrefix(host, "psyced.") },
+		Prove: func(_ context.Context, host string) (psyc.Proof, error) {
+			if !strings.HasPrefix(host, "psyced.") {
+				return psyc.Proof{}, errors.New("somebody else")
+			}
+			return psyc.Proof{Kind: psyc.ProofAddress}, nil
+		},
+	}
+	for _, s := range steps {
+		if s.Sender == replay.Ours && s.First() && s.Raw[0] == '|' {
+			cfg.Syntax = psyc.PSYC10
+		}
+		if source := s.Packet.Routing.Get("_source"); s.Sender == replay.Ours && source != nil && cfg.Self == "" {
+			u, err := source.Uniform()
+			if err != nil {
+				return err
+			}
+			cfg.Self = "psyc://" + u.Host() + "/"
+		}
+	}
+	if cfg.Self == "" {
+		cfg.Self = "psyc://peer.test/"
+	}
+	if steps[0].Sender == replay.Ours {
+		p.circuit = psyc.Initiate(conn, cfg)
+	} else {
+		p.circuit = psyc.Accept(conn, cfg)
+	}
+	p.got = make(chan *psyc.Packet, 100)
+	ended := make(chan error, 1)
+	go func() {
+		defer close(p.got)
+		for packet, err := range p.circuit.Packets(context.Background()) {
+			if err != nil {
+				ended <- err
+				return
+			}
+			p.got <- packet.Clone()
+		}
+		ended <- nil
+	}()
+	if err := p.circuit.Handshake(p.t.Context()); err != nil {
+		return err
+	}
+	for _, s := range steps {
+		var err error
+		switch {
+		case s.First() || s.Greeting():
+		case s.Packet.Method == "_request_circuit_shutdown":
+		case s.Sender == replay.Psyced && s.Packet.Method == "_status_authorization":
+		case s.Sender == replay.Ours && s.Packet.Method == "_request_authorization":
+			err = p.authorize(s.Packet)
+		case s.Sender == replay.Ours:
+			err = p.circuit.Send(p.t.Context(), routed(s.Packet))
+		default:
+			err = p.hear(s.Packet)
+		}
+		if err != nil {
+			p.circuit.Close()
+			return err
+		}
+	}
+	p.circuit.Close()
+	return <-ended
+}
+
+// routed has the tag where it belongs; psyced takes it in either header.
+func routed(p *psyc.Packet) *psyc.Packet {
+	p = p.Clone()
+	p.Entity = slices.DeleteFunc(p.Entity, func(v psyc.Var) bool {
+		if v.Name == "_tag" {
+			p.Routing = append(p.Routing, v)
+		}
+		return v.Name == "_tag"
+	})
+	return p
+}
+
+func (p *part) authorize(packet *psyc.Packet) error {
+	source, err := packet.Entity.Get("_uniform_source").Uniform()
+	if err != nil {
+		return err
+	}
+	target, err := packet.Entity.Get("_uniform_target").Uniform()
+	if err != nil {
+		return err
+	}
+	return p.circuit.Authorize(p.t.Context(), source.Host(), target.Host())
+}
+
+// hear waits for a packet that psyced sent.
+func (p *part) hear(want *psyc.Packet) error {
+	got, ok := <-p.got
+	if !ok {
+		return fmt.Errorf("%s did not arrive: the circuit ended with %v", want.Method, p.circuit.Err())
+	}
+	if got.Method != want.Method || !bytes.Equal(got.Body, want.Body) || len(got.Entity) != len(want.Entity) {
+		return fmt.Errorf("%s arrived instead of %s:\n%+v\n%+v", got.Method, want.Method, got, want)
+	}
+	return nil
+}
