@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"strings"
 
@@ -35,6 +34,9 @@ func (c *Circuit) ownPacket(ctx context.Context, p *Packet) bool {
 	if c.requests.settle(p) {
 		return false
 	}
+	if c.sessionPacket(ctx, p) {
+		return false
+	}
 	switch p.Method {
 	case methodEstablished, methodLinkEstablished:
 		if err := c.greeted(p); err != nil {
@@ -52,7 +54,7 @@ func (c *Circuit) ownPacket(ctx context.Context, p *Packet) bool {
 		return false
 	case methodShutdown:
 		// What we write from now on need not be read: it goes back to the senders.
-		c.end(io.EOF, nil, false)
+		c.peerCloses()
 		c.in.over = true
 		return false
 	}

@@ -78,7 +78,16 @@ type Config struct {
 	Line int
 
 	// Limits bounds packets. The accepting side takes no more than 16 KiB in one as long as the peer has proved no host.
-	Limits   Limits
+	Limits Limits
+
+	// Sessions makes the circuit count and acknowledge packets between entities, where the peer does so, too: in the 1.0 syntax
+	// between peers of the profile. nil: nothing is counted.
+	Sessions *Sessions
+
+	// Acknowledged is told that the peer has acknowledged n packets of the session. It is called by the goroutine that reads,
+	// and must not wait.
+	Acknowledged func(n uint64)
+
 	Queue    int // bytes of packets that wait to be written before Send blocks; 256 KiB
 	Requests int // requests of ours that may wait for their reply; 1024
 	Hosts    int // hosts that the peer may prove, and decisions about pairs of hosts that are remembered; 4096
@@ -229,6 +238,9 @@ type Circuit struct {
 	err     error     // why the circuit ended, nil while it is open
 	writing bool      // the writer runs, and closes done
 	first   []*Packet // to be sent right behind our greeting
+
+	receiving *receivedSession // what the peer sends; nil where it does not count
+	over      bool             // the circuit has ended, and receiving is suspended
 }
 
 // Initiate wraps a connection that we opened, or in which we asked for the switch to PSYC.
@@ -247,6 +259,7 @@ func newCircuit(conn net.Conn, cfg *Config, initiator bool) *Circuit {
 		done:      make(chan struct{}),
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.cfg.Modules = c.cfg.Sessions.modules(c.cfg.Modules)
 	c.profile = c.cfg.Profile
 	if u, err := uniform.Parse(c.cfg.Self); err == nil {
 		c.selfHost = u.Host()
@@ -323,10 +336,12 @@ func (c *Circuit) Unsent() []*Packet {
 // Close ends the circuit in order: Send takes nothing more, what it took is written, the peer is asked to shut down,
 // and while somebody ranges over Packets the peer's last packets are awaited. All this takes at most
 // [Config.CloseTimeout]; then the connection is closed. The error says that packets remained, see [Circuit.Unsent].
+// A circuit that counts waits as long again, before, until what it sent is acknowledged, and then receives nothing more that counts.
 //
 // Called from within the loop over Packets, Close cannot get the peer's last packets and waits for them in vain:
 // break out first.
 func (c *Circuit) Close() error {
+	c.closeSession()
 	c.end(ErrClosed, c.shutdownPacket(), true)
 	<-c.done
 	if n := c.out.unsentCount(); n > 0 {
@@ -369,5 +384,6 @@ func (c *Circuit) hangUp() {
 		level = slog.LevelInfo
 	}
 	c.log.Log(context.Background(), level, "circuit closed", "peer", c.Peer().Root, "err", err, "unsent", unsent)
+	c.suspendSession()
 	close(c.done)
 }

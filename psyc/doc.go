@@ -101,6 +101,7 @@
 //	requests waiting for a reply          Config.Requests  1024
 //	hosts a peer may prove                Config.Hosts     4096
 //	hosts claimed in vain in 10 s                          64
+//	what is sent and not acknowledged                      see "Sessions"
 //
 // [Packet.Parse] and [Parser] are given the bytes and bound no sizes; the times that a circuit waits are in [Config].
 //

@@ -344,6 +344,7 @@ func (c *Circuit) note(p *Packet) {
 		c.profile = true
 		c.out.set(c.renderer())
 	}
+	c.useSessions()
 }
 
 // speak makes syntax that of the circuit.

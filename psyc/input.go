@@ -31,8 +31,11 @@ type input struct {
 	lastRead atomic.Int64 // when something came from the peer, in nanoseconds since start
 	start    time.Time
 
-	held   []*Packet   // read by Request, for Packets; the holder of the token's
-	ranged atomic.Bool // somebody ranges over Packets
+	held   []heldPacket // read by Request, for Packets; the holder of the token's
+	ranged atomic.Bool  // somebody ranges over Packets
+
+	session  *receivedSession // counts; nil where nobody does; the holder of the token's
+	resuming atomic.Int32     // resumptions being worked on
 
 	mu          sync.Mutex
 	by          time.Time // when reading must end; zero: never
@@ -257,9 +260,14 @@ func (c *Circuit) Packets(ctx context.Context) iter.Seq2[*Packet, error] {
 			return
 		}
 		for len(c.in.held) > 0 {
-			p := c.in.held[0]
+			h := c.in.held[0]
 			c.in.held = c.in.held[1:]
-			if !yield(p, nil) {
+			if !c.in.begin(h.n) {
+				continue
+			}
+			more := yield(h.packet, nil)
+			c.in.handled(h.n, h.size)
+			if !more {
 				return
 			}
 		}
@@ -272,7 +280,13 @@ func (c *Circuit) Packets(ctx context.Context) iter.Seq2[*Packet, error] {
 				}
 				return
 			}
-			if c.admit(ctx, p) && !yield(p, nil) {
+			n, size := c.in.counts(p)
+			if !c.in.begin(n) {
+				continue
+			}
+			more := !c.admit(ctx, p) || yield(p, nil)
+			c.in.handled(n, size)
+			if !more {
 				return
 			}
 			if c.in.over {

@@ -33,9 +33,17 @@ type outbox struct {
 	sparem   []mark        // likewise
 	room     chan struct{} // closed when the writer has taken buf; nil if nobody waits for that
 	lastSent time.Time
+	shut     bool      // only packets of the circuit's own are taken
 	err      error     // not nil: nothing more is taken
 	finishBy time.Time // not zero: write what is left until then
 	aborted  bool      // write nothing more
+
+	sent     *sentSession       // counts the packets; nil where nobody does
+	own      func(*Packet) bool // says which ones are the circuit's, with sent
+	received *receivedSession   // wants acknowledgements written; may be nil
+	deaf     bool               // nothing comes from the peer any more
+	held     []byte             // what has been held back, behind buf, when the circuit ended
+	heldm    []mark             // likewise
 }
 
 // A mark says where a packet in the outbox ends, and whether the circuit made it itself.
@@ -59,32 +67,72 @@ func (o *outbox) set(r Renderer) {
 // add appends p. It waits for room unless own; a packet of the circuit's own has more room, and is dropped when there
 // is none, or it could block the reader and with it the peer.
 func (o *outbox) add(ctx context.Context, p *Packet, own bool) error {
+	_, err := o.addNumbered(ctx, p, own, true)
+	return err
+}
+
+// addNumbered is add; number is that of p in the session, 0 if p does not count. With keep the session keeps a copy.
+func (o *outbox) addNumbered(ctx context.Context, p *Packet, own, keep bool) (number uint64, err error) {
 	o.mu.Lock()
-	for o.err == nil && len(o.buf) >= o.limit {
+	defer o.mu.Unlock()
+	counts, err := o.counts(p, own)
+	if err != nil {
+		return 0, err
+	}
+	for o.err == nil && !(o.shut && !own) && (len(o.buf) >= o.limit || counts && o.sent.full()) {
 		if own {
 			if len(o.buf) < o.limit+ownRoom {
 				break
 			}
-			o.mu.Unlock()
-			return nil
+			return 0, nil
 		}
-		if o.room == nil {
-			o.room = make(chan struct{})
+		if counts && o.sent.full() {
+			o.ask()
 		}
-		room := o.room
-		o.mu.Unlock()
-		select {
-		case <-room:
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := o.wait(ctx); err != nil {
+			return 0, err
 		}
-		o.mu.Lock()
 	}
-	defer o.mu.Unlock()
-	if o.err != nil {
-		return o.err
+	switch {
+	case o.err != nil:
+		return 0, o.err
+	case o.shut && !own:
+		return 0, ErrClosed
+	case !counts:
+		return 0, o.append(p, own)
 	}
-	return o.append(p, own)
+	if err := o.open(); err != nil {
+		return 0, err
+	}
+	start := len(o.buf)
+	if err := o.append(p, own); err != nil {
+		return 0, err
+	}
+	return o.sent.push(o.buf[start:], keep), nil
+}
+
+// wait waits for room, or for what else may change. It needs the lock, and does without while it waits.
+func (o *outbox) wait(ctx context.Context) error {
+	if o.room == nil {
+		o.room = make(chan struct{})
+	}
+	room := o.room
+	o.mu.Unlock()
+	defer o.mu.Lock()
+	select {
+	case <-room:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// makeRoom wakes those who wait. It needs the lock.
+func (o *outbox) makeRoom() {
+	if o.room != nil {
+		close(o.room)
+		o.room = nil
+	}
 }
 
 // append needs the lock.
@@ -138,6 +186,7 @@ func (o *outbox) take() (buf []byte, marks []mark, more bool) {
 	if o.aborted || o.err != nil && len(o.buf) == 0 {
 		return nil, nil, false
 	}
+	o.acknowledge(false)
 	if len(o.buf) == 0 {
 		return nil, nil, true
 	}
@@ -145,10 +194,7 @@ func (o *outbox) take() (buf []byte, marks []mark, more bool) {
 	o.buf, o.marks = o.spare, o.sparem
 	o.spare, o.sparem = nil, nil
 	o.lastSent = time.Now()
-	if o.room != nil {
-		close(o.room)
-		o.room = nil
-	}
+	o.makeRoom()
 	return buf, marks, true
 }
 
@@ -193,6 +239,7 @@ func (o *outbox) trim() {
 func (o *outbox) finish(err error, deadline time.Time, last *Packet) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.acknowledge(true)
 	if last != nil {
 		o.append(last, true)
 	}
@@ -211,10 +258,10 @@ func (o *outbox) abort(err error) {
 // close needs the lock.
 func (o *outbox) close(err error) {
 	o.err = err
-	if o.room != nil {
-		close(o.room)
-		o.room = nil
+	if o.sent != nil {
+		o.sent.end()
 	}
+	o.makeRoom()
 	o.signal()
 }
 
@@ -244,9 +291,11 @@ func (o *outbox) unsentCount() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	n := 0
-	for _, m := range o.marks {
-		if !m.own {
-			n++
+	for _, marks := range [...][]mark{o.marks, o.heldm} {
+		for _, m := range marks {
+			if !m.own {
+				n++
+			}
 		}
 	}
 	return n
@@ -256,16 +305,20 @@ func (o *outbox) unsentCount() int {
 func (o *outbox) unsent() []*Packet {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	var left []*Packet
+	return append(o.parse(o.buf, o.marks), o.parse(o.held, o.heldm)...)
+}
+
+// parse parses packets of Send.
+func (o *outbox) parse(buf []byte, marks []mark) (packets []*Packet) {
 	start := 0
-	for _, m := range o.marks {
+	for _, m := range marks {
 		if !m.own {
 			var p Packet
-			if _, err := p.Parse(o.buf[start:m.end], o.render.Syntax); err == nil {
-				left = append(left, p.Clone())
+			if _, err := p.Parse(buf[start:m.end], o.render.Syntax); err == nil {
+				packets = append(packets, p.Clone())
 			}
 		}
 		start = m.end
 	}
-	return left
+	return packets
 }

@@ -168,8 +168,11 @@ func (c *Circuit) readAhead(ctx context.Context) error {
 		}
 		return err
 	}
+	n, size := c.in.counts(p)
 	if c.admit(ctx, p) {
-		c.in.held = append(c.in.held, p.Clone())
+		c.in.held = append(c.in.held, heldPacket{p.Clone(), n, size})
+	} else {
+		c.in.passed(n, size)
 	}
 	return nil
 }

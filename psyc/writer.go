@@ -110,9 +110,9 @@ func (c *Circuit) pingAfter() time.Duration {
 // peer may lose the end of what we wrote. It returns when the peer has hung up or CloseTimeout is over.
 func (c *Circuit) linger() {
 	c.out.mu.Lock()
-	aborted, deadline := c.out.aborted, c.out.finishBy
+	over, deadline := c.out.aborted || c.out.deaf, c.out.finishBy
 	c.out.mu.Unlock()
-	if aborted {
+	if over {
 		return
 	}
 	if half, ok := c.conn.(interface{ CloseWrite() error }); ok {
