@@ -1,0 +1,286 @@
+package plain
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/switchyard-im/switchyard/psyc"
+	"github.com/switchyard-im/switchyard/uniform"
+	"github.com/switchyard-im/switchyard/xmpp"
+)
+
+// fromPlace does what a place says: to everybody of ours in it, or to the one whom it names.
+func (p *Peer) fromPlace(e *Effect, m mail) error {
+	pl := p.places[m.from.Bare()]
+	is := func(families ...string) bool {
+		return slices.ContainsFunc(families, func(f string) bool { return psyc.Inherits(m.Method, f) })
+	}
+	switch {
+	case is("_echo_place_enter"):
+		return p.entered(e, m, pl)
+	case complains(m.Method):
+		return p.placeFailed(e, m, pl)
+	case pl == nil:
+		if is("_message", "_notice_invitation") && !m.to.IsZero() {
+			s, err := p.stanza(m, m.from, m.to)
+			if err == nil {
+				e.deliver(s)
+			}
+			return err
+		}
+		return nil // a place that nobody of ours is in, any more
+	case m.to.IsZero() && p.syntax == psyc.PSYC10 && pl.again(m.Packet):
+		return nil
+	case is("_message_public", "_message"):
+		return p.speech(e, m, pl)
+	case is("_notice_place_enter"):
+		pl.come(e, m)
+		return nil
+	case is("_notice_place_leave", "_echo_place_leave"):
+		p.goes(e, m, pl)
+		return nil
+	case is("_notice_place_topic", "_status_place_topic"):
+		pl.topic = m.Entity.Get("_topic").String()
+		nick := ""
+		if is("_notice_place_topic") && !is("_notice_place_topic_official") {
+			nick = nickOf(m)
+		}
+		for _, o := range pl.audience(m.to) {
+			e.deliver(o.subject(nick, pl.topic))
+		}
+		return nil
+	case is("_request_status_person", "_request_ping", "_request_version", "_request_list", "_request_description"):
+		return p.question(e, m)
+	case is("_echo", "_status", "_warning", "_info", "_request"):
+		return nil // lists that nobody asked for in these words
+	}
+	s, err := p.stanza(m, m.from, pl.jid)
+	if err != nil {
+		return err
+	}
+	for _, o := range pl.audience(m.to) {
+		copied := s.Clone()
+		copied.Kind, copied.Type, copied.From, copied.To = xmpp.Message, "groupchat", o.room, o.full
+		e.deliver(copied)
+	}
+	return nil
+}
+
+// again reports whether a cast is one more copy of the one before. In 1.0 psyced casts once for each member, and sends
+// all copies at once; in 0.9 it casts once for all of us.
+func (pl *place) again(q *psyc.Packet) bool {
+	people := make(map[uniform.JID]bool)
+	for _, o := range pl.occupants {
+		if o.inside {
+			people[o.full.Bare()] = true
+		}
+	}
+	content := q.Clone()
+	content.Routing = nil
+	wire, err := content.Append(nil, psyc.PSYC10)
+	if err != nil {
+		return false
+	}
+	key := q.Routing.Get("_source_relay").String() + "\x00" + string(wire)
+	if pl.last.content == key && pl.last.n < len(people) && time.Since(pl.last.at) < time.Second {
+		pl.last.n++
+		return true
+	}
+	pl.last = copies{key, 1, time.Now()}
+	return false
+}
+
+// audience returns the clients to which something goes: those of one person, or all, in the order of their addresses.
+func (pl *place) audience(one uniform.JID) []*occupant {
+	var all []*occupant
+	for _, o := range pl.occupants {
+		if o.inside && (one.IsZero() || o.full.Bare() == one.Bare()) {
+			all = append(all, o)
+		}
+	}
+	slices.SortFunc(all, func(a, b *occupant) int {
+		if a.full.String() < b.full.String() {
+			return -1
+		}
+		return 1
+	})
+	return all
+}
+
+// nickOf returns the nick in the place of whom a packet is about.
+func nickOf(m mail) string {
+	if nick := m.Entity.Get("_nick_local"); len(nick) > 0 {
+		return nick.String()
+	}
+	return m.Entity.Get("_nick").String()
+}
+
+// speaker returns who a packet of a place is about, as the place says.
+func speaker(m mail) uniform.JID {
+	j, err := address(m.Routing.Get("_source_relay").String())
+	if err != nil {
+		return uniform.JID{}
+	}
+	return j.Bare()
+}
+
+// entered tells a client that it is in: who else is there, itself, and the subject.
+func (p *Peer) entered(e *Effect, m mail, pl *place) error {
+	if pl == nil {
+		return nil
+	}
+	members, nicks := list(m.Entity, "_list_members"), list(m.Entity, "_list_members_nicks")
+	for i, nick := range nicks {
+		if _, known := pl.members[nick]; known || len(pl.members) >= maxMembers {
+			continue
+		}
+		var known member
+		if i < len(members) {
+			known.jid = memberAddress(members[i], pl.jid.Domain())
+		}
+		pl.members[nick] = known
+	}
+	for _, o := range pl.occupants {
+		if o.inside || o.full.Bare() != m.to.Bare() {
+			continue
+		}
+		codes := []string{self}
+		if nick := nickOf(m); nick != "" && nick != o.nick {
+			o.nick = nick
+			codes = append(codes, "210") // the place has chosen another
+		}
+		o.inside = true
+		pl.members[o.nick] = member{o.full.Bare(), m.Entity.Get("_duty").String()}
+		for _, nick := range nicks {
+			if nick != o.nick {
+				e.deliver(o.presence(nick, ""))
+			}
+		}
+		e.deliver(o.presence(o.nick, "", codes...))
+		pl.topic = m.Entity.Get("_topic").String()
+		e.deliver(o.subject("", pl.topic))
+	}
+	return nil
+}
+
+// memberAddress returns who an element of a list of members is, zero if that cannot be told. In 1.0 psyced shows its own people as
+// objects of its own, net/tn/user#name.
+func memberAddress(element, domain string) uniform.JID {
+	if _, name, own := strings.Cut(element, "#"); own && !strings.Contains(element, ":") {
+		element = "psyc://" + uniform.ASCIIDomain(domain) + "/~" + name
+	}
+	j, err := address(element)
+	if err != nil {
+		return uniform.JID{}
+	}
+	return j.Bare()
+}
+
+// come tells of somebody who enters.
+func (pl *place) come(e *Effect, m mail) {
+	nick := nickOf(m)
+	if nick == "" || len(pl.members) >= maxMembers {
+		return
+	}
+	who := speaker(m)
+	if o := pl.inside(who); o != nil && !who.IsZero() {
+		return // of ours, who has heard it in the echo
+	}
+	pl.members[nick] = member{jid: who}
+	for _, o := range pl.audience(uniform.JID{}) {
+		if o.nick != nick {
+			e.deliver(o.presence(nick, ""))
+		}
+	}
+}
+
+// goes tells of somebody who leaves, or has to.
+func (p *Peer) goes(e *Effect, m mail, pl *place) {
+	nick, who := nickOf(m), speaker(m)
+	var codes []string
+	switch {
+	case psyc.Inherits(m.Method, "_notice_place_leave_banned"):
+		codes = []string{"307"} // which is what a place calls a kick
+	case psyc.Inherits(m.Method, "_notice_place_leave_shutdown"), psyc.Inherits(m.Method, "_notice_place_leave_netburp"):
+		codes = []string{"332"}
+	}
+	var gone []*occupant
+	for _, o := range pl.audience(uniform.JID{}) {
+		own := o.full.Bare() == who || who.IsZero() && o.nick == nick
+		if !own {
+			if nick != "" {
+				e.deliver(o.presence(nick, "unavailable", codes...))
+			}
+			continue
+		}
+		e.deliver(o.presence(o.nick, "unavailable", append([]string{self}, codes...)...))
+		gone = append(gone, o)
+	}
+	delete(pl.members, nick)
+	for _, o := range gone {
+		p.leave(o)
+	}
+}
+
+// speech delivers what is said in a place, now or, if it has a time, at some time before. What was said before is nobody's echo.
+func (p *Peer) speech(e *Effect, m mail, pl *place) error {
+	s, err := p.stanza(m, m.from, pl.jid)
+	if err != nil {
+		return err
+	}
+	nick := nickOf(m)
+	if who, known := speaker(m), pl.members[nick]; known.jid.IsZero() && !who.IsZero() && len(pl.members) < maxMembers {
+		known.jid = who
+		pl.members[nick] = known
+	}
+	if m.Entity.Get("_time_place") == nil {
+		s.ID = pl.reflected(m, nick)
+	}
+	for _, o := range pl.audience(m.to) {
+		copied := s.Clone()
+		copied.Kind, copied.Type, copied.From, copied.To = xmpp.Message, "groupchat", o.at(nick), o.full
+		e.deliver(copied)
+	}
+	return nil
+}
+
+// reflected returns the id of what somebody of ours has said, when the place casts it.
+func (pl *place) reflected(m mail, nick string) string {
+	content := string(m.Body) + "\x00" + m.Entity.Get("_action").String()
+	for who, waiting := range pl.said {
+		o := pl.inside(who)
+		if o == nil || o.nick != nick {
+			continue
+		}
+		for i, sent := range waiting {
+			if sent.body == content {
+				if waiting = waiting[i+1:]; len(waiting) == 0 {
+					delete(pl.said, who)
+				} else {
+					pl.said[who] = waiting
+				}
+				return sent.id
+			}
+		}
+	}
+	return ""
+}
+
+// placeFailed tells whoever said something in a place that it was in vain.
+func (p *Peer) placeFailed(e *Effect, m mail, pl *place) error {
+	if m.to.IsZero() {
+		return nil
+	}
+	if pl != nil && len(pl.said[m.to]) > 0 {
+		sent := pl.said[m.to][0]
+		pl.said[m.to] = pl.said[m.to][1:]
+		room := m.from
+		if o := pl.occupants[sent.from]; o != nil {
+			room = o.room
+		}
+		e.deliver(bounce(sent, room, complaintError(m)))
+		return nil
+	}
+	return p.failed(e, m)
+}

@@ -1,0 +1,121 @@
+package plain
+
+import (
+	"strings"
+	"time"
+
+	"github.com/switchyard-im/switchyard/psyc"
+	"github.com/switchyard-im/switchyard/uniform"
+	"github.com/switchyard-im/switchyard/xmpp"
+)
+
+// said is a message that the peer has not echoed yet. Messages have no tag: the echo and the error come in their order.
+type said struct {
+	from uniform.JID // full
+	id   string
+	typ  string
+	body string
+}
+
+// saidLife is how long an error may be about a message.
+const saidLife = 2 * time.Minute
+
+// outMessage sends what somebody here says.
+func (p *Peer) outMessage(e *Effect, s *xmpp.Stanza) error {
+	if pl := p.placeOf(s.To.Bare()); pl != nil {
+		return p.outPlaceMessage(e, s, pl)
+	}
+	q, err := p.convert(s)
+	if err != nil {
+		return err
+	}
+	if verbatim(q) {
+		return nil // it has nothing to read in it, and the peer no word for it
+	}
+	if psyc.Inherits(q.Method, "_error_unknown_name_user") {
+		q.Entity.Set("_nick_target", s.From.Local()) // which psyced shows
+	}
+	if s.Type != "error" {
+		p.note(pairOf(s.From, s.To), said{s.From, s.ID, s.Type, string(q.Body)})
+	}
+	e.send(q)
+	return nil
+}
+
+func (p *Peer) note(key pair, m said) {
+	waiting, _ := p.said.Get(key)
+	if len(waiting) >= maxSaid {
+		waiting = waiting[1:]
+	}
+	p.said.Put(key, append(waiting[:len(waiting):len(waiting)], m), time.Now().Add(saidLife), maxPeople)
+}
+
+// echoed settles the message that the peer has taken: the first with that text, and those before it, of which nothing was heard.
+func (p *Peer) echoed(key pair, body string) {
+	waiting, _ := p.said.Get(key)
+	for i, m := range waiting {
+		if m.body == body {
+			p.keep(key, waiting[i+1:])
+			return
+		}
+	}
+}
+
+func (p *Peer) keep(key pair, waiting []said) {
+	if len(waiting) == 0 {
+		p.said.Delete(key)
+		return
+	}
+	p.said.Put(key, waiting, time.Now().Add(saidLife), maxPeople)
+}
+
+// first takes out the oldest message of which nothing was heard.
+func (p *Peer) first(key pair) (m said, ok bool) {
+	waiting, _ := p.said.Get(key)
+	if len(waiting) == 0 {
+		return said{}, false
+	}
+	p.keep(key, waiting[1:])
+	return waiting[0], true
+}
+
+// failed tells the sender of a message that it was in vain.
+func (p *Peer) failed(e *Effect, m mail) error {
+	sent, ok := p.first(pairOf(m.to, m.from))
+	if !ok {
+		return nil // about presence or something that is long over
+	}
+	e.deliver(bounce(sent, m.from, complaintError(m)))
+	return nil
+}
+
+// bounce returns the error about a message to somebody there.
+func bounce(sent said, to uniform.JID, err error) *xmpp.Stanza {
+	s := &xmpp.Stanza{Kind: xmpp.Message, Type: sent.typ, ID: sent.id, From: sent.from, To: to}
+	return s.ErrorReply(err)
+}
+
+// message delivers a message to somebody here, and returns it to its sender as an echo.
+func (p *Peer) message(e *Effect, m mail) error {
+	s, err := p.stanza(m, m.from, m.to)
+	if err != nil {
+		return err
+	}
+	e.deliver(s)
+	if m.context || m.to.Local() == "" || !psyc.Inherits(m.Method, "_message_private") && m.Method != "_message" {
+		return nil
+	}
+	echo := &psyc.Packet{Method: "_message_echo" + strings.TrimPrefix(m.Method, "_message"), Body: m.Body}
+	echo.Routing.Set("_source", m.target)
+	echo.Routing.Set("_target", m.source)
+	for _, v := range m.Entity {
+		if v.Op == psyc.Set && !strings.HasPrefix(v.Name, "_tag") && !strings.HasPrefix(v.Name, "_INTERNAL") {
+			echo.Entity = append(echo.Entity, v)
+		}
+	}
+	if tag := m.Routing.Get("_tag"); tag != nil {
+		echo.Routing.Set("_tag_relay", tag.String())
+	}
+	e.After = append(e.After, echo.Clone())
+	return nil
+}

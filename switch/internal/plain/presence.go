@@ -1,0 +1,238 @@
+package plain
+
+import (
+	"slices"
+	"time"
+
+	"github.com/switchyard-im/switchyard/psyc"
+	"github.com/switchyard-im/switchyard/uniform"
+	"github.com/switchyard-im/switchyard/xmpp"
+)
+
+// A contact is somebody there and who here hears of them.
+type contact struct {
+	last   *psyc.Packet              // the last presence that was cast
+	heard  map[uniform.JID]signature // who hears of them, and what they heard last
+	latest time.Time
+}
+
+// A signature is what a presence says, for telling repetitions.
+type signature struct{ method, degree, description string }
+
+func signatureOf(q *psyc.Packet) signature {
+	return signature{q.Method, q.Entity.Get("_degree_availability").String(), q.Entity.Get("_description_presence").String()}
+}
+
+// learn notes that key.here hears of key.there.
+func (p *Peer) learn(key pair) *contact {
+	c := p.contacts[key.there]
+	if c == nil {
+		c = p.newContact(key.there)
+	}
+	if _, known := c.heard[key.here]; !known && len(c.heard) < maxPeople {
+		c.heard[key.here] = signature{}
+	}
+	return c
+}
+
+func (p *Peer) newContact(there uniform.JID) *contact {
+	if p.contacts == nil {
+		p.contacts = make(map[uniform.JID]*contact)
+	}
+	if len(p.contacts) >= maxPeople {
+		// Whoever gives way is learnt again from the next probe.
+		oldest := there
+		for j, c := range p.contacts {
+			if oldest == there || c.latest.Before(p.contacts[oldest].latest) {
+				oldest = j
+			}
+		}
+		delete(p.contacts, oldest)
+	}
+	c := &contact{heard: make(map[uniform.JID]signature), latest: time.Now()}
+	p.contacts[there] = c
+	return c
+}
+
+// unlearn is the reverse of learn.
+func (p *Peer) unlearn(key pair) {
+	if c := p.contacts[key.there]; c != nil {
+		delete(c.heard, key.here)
+		if len(c.heard) == 0 && c.last == nil {
+			delete(p.contacts, key.there)
+		}
+	}
+}
+
+// cast delivers presence that psyced sends to the context of a person, once to each who hears of them. psyced casts once for each
+// of its friends that it keeps under another scheme, and names nobody.
+func (p *Peer) cast(e *Effect, m mail) error {
+	there := m.from.Bare()
+	c := p.contacts[there]
+	if !psyc.Inherits(m.Method, "_notice_presence") && !psyc.Inherits(m.Method, "_status_presence") {
+		if c == nil {
+			return nil
+		}
+		return p.toAll(e, m, c) // a message to friends
+	}
+	if c == nil {
+		c = p.newContact(there)
+	}
+	c.last, c.latest = m.Clone(), time.Now()
+	is := signatureOf(m.Packet)
+	for _, here := range sorted(c.heard) {
+		if c.heard[here] == is {
+			continue
+		}
+		c.heard[here] = is
+		if err := p.deliverPresence(e, m, here); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sorted makes the order of deliveries that of the addresses.
+func sorted(heard map[uniform.JID]signature) []uniform.JID {
+	all := make([]uniform.JID, 0, len(heard))
+	for j := range heard {
+		all = append(all, j)
+	}
+	slices.SortFunc(all, func(a, b uniform.JID) int {
+		if a.String() < b.String() {
+			return -1
+		}
+		return 1
+	})
+	return all
+}
+
+func (p *Peer) toAll(e *Effect, m mail, c *contact) error {
+	for _, here := range sorted(c.heard) {
+		s, err := p.stanza(m, m.from, here)
+		if err != nil {
+			return err
+		}
+		e.deliver(s)
+	}
+	return nil
+}
+
+func (p *Peer) deliverPresence(e *Effect, m mail, here uniform.JID) error {
+	s, err := p.stanza(m, m.from.Bare(), here)
+	if err == nil && s.Kind == xmpp.Presence {
+		e.deliver(s)
+	}
+	return err
+}
+
+// unicastPresence delivers presence that names who is to hear of it.
+func (p *Peer) unicastPresence(e *Effect, m mail) error {
+	key := pairOf(m.to, m.from)
+	c := p.contacts[key.there]
+	known := c != nil
+	if known {
+		_, known = c.heard[key.here]
+	}
+	if psyc.Inherits(m.Method, "_status_person_absent") && !known {
+		return nil // what is said after a message to somebody who is out
+	}
+	c = p.learn(key)
+	c.latest = time.Now()
+	is := signatureOf(m.Packet)
+	if psyc.Inherits(m.Method, "_notice_presence") && c.heard[key.here] == is {
+		return nil
+	}
+	if _, room := c.heard[key.here]; room {
+		c.heard[key.here] = is
+	}
+	return p.deliverPresence(e, m, key.here)
+}
+
+// probed asks somebody here how they are.
+func (p *Peer) probed(e *Effect, m mail) error {
+	key := pairOf(m.to, m.from)
+	f := p.friendship(key)
+	f.probed = time.Now()
+	p.setFriendship(key, f)
+	e.deliver(&xmpp.Stanza{Kind: xmpp.Presence, Type: "probe", From: m.from, To: m.to})
+	return nil
+}
+
+// A resource is a client of somebody here that is there, as one of their contacts was told.
+type resource struct {
+	name string
+	last *psyc.Packet
+}
+
+// maxResources is how many clients of one person are told apart.
+const maxResources = 16
+
+// outPresence sends presence, or what somebody here wants or grants.
+func (p *Peer) outPresence(e *Effect, s *xmpp.Stanza) error {
+	if pl := p.placeFor(s); pl != nil {
+		return p.outPlacePresence(e, s, pl)
+	}
+	key := pairOf(s.From, s.To)
+	switch s.Type {
+	case "subscribe", "subscribed", "unsubscribe", "unsubscribed":
+		p.outSubscription(e, s)
+		return nil
+	case "error":
+		return nil
+	case "probe":
+		c := p.learn(key)
+		e.send(p.about(key.here, key.there, "_request_status_person", "[_nick] asks how you are."))
+		if c.last == nil {
+			return nil
+		}
+		c.heard[key.here] = signatureOf(c.last)
+		return p.deliverPresence(e, mail{Packet: c.last, from: key.there}, key.here)
+	}
+	q, err := p.convert(s)
+	if err != nil {
+		return err
+	}
+	if verbatim(q) {
+		return nil
+	}
+	if q.Entity.Get("_description_presence") == nil {
+		q.Entity.Set("_description_presence", "") // psyced shows its template with the name in it otherwise
+	}
+	if s.To.Local() == "" {
+		e.send(q)
+		return nil
+	}
+	p.oneOfMany(e, key, s, q)
+	return nil
+}
+
+// oneOfMany sends the presence of one client of a person whom the peer knows without clients: whoever goes offline with one is still
+// there with the others.
+func (p *Peer) oneOfMany(e *Effect, key pair, s *xmpp.Stanza, q *psyc.Packet) {
+	online, _ := p.online.Get(key)
+	others := slices.DeleteFunc(slices.Clone(online), func(r resource) bool { return r.name == s.From.Resource() })
+	switch {
+	case s.Type == "":
+		others = append(others, resource{s.From.Resource(), q})
+		if len(others) > maxResources {
+			others = others[1:]
+		}
+	case s.From.Resource() == "":
+		others = nil
+	case len(others) > 0:
+		if rest := others[len(others)-1].last; len(others) < len(online) && online[len(online)-1].name == s.From.Resource() {
+			q = rest
+		} else {
+			q = nil // the peer was told of another client last
+		}
+	}
+	if len(others) == 0 {
+		p.online.Delete(key)
+	} else {
+		p.online.Put(key, others, time.Now().Add(peopleLife), maxPeople)
+	}
+	if q != nil {
+		e.send(q)
+	}
+}
