@@ -66,7 +66,7 @@ func (l *Link) accept(ctx context.Context) error {
 	case first == firstXMPP && l.cfg.speaks(XMPP) && agreed != alpnPSYC:
 		return l.acceptStream(ctx)
 	case (first == firstPSYC10 || first == firstPSYC09) && l.cfg.speaks(PSYC) && agreed != alpnXMPP:
-		if !secure && l.cfg.Insecure&Plaintext == 0 {
+		if !secure && l.cfg.Insecure&Plaintext == 0 && (l.cfg.Insecure&Addresses == 0 || l.cfg.Psyced == nil) {
 			return fmt.Errorf("psycswitch: PSYC without TLS: %w", xmpp.PolicyViolation)
 		}
 		if !l.cfg.taking() {

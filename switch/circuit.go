@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/switchyard-im/switchyard/psyc"
+	"github.com/switchyard-im/switchyard/uniform"
 	"github.com/switchyard-im/switchyard/xmpp"
 )
 
@@ -18,7 +19,10 @@ import (
 func (l *Link) initiateCircuit(ctx context.Context, t takeover) error {
 	circuit := psyc.Initiate(t.conn, l.circuitConfig(l.local, t))
 	l.use(circuit)
-	if t.stream == nil {
+	switch {
+	case t.psyced, t.stream == nil && t.syntax == psyc.PSYC09:
+		return l.initiate09(ctx, circuit)
+	case t.stream == nil:
 		return circuit.Authorize(ctx, l.local, l.remote)
 	}
 	circuit.Grant(l.local, l.remote) // proved on the stream, before the switch
@@ -27,7 +31,7 @@ func (l *Link) initiateCircuit(ctx context.Context, t takeover) error {
 
 // acceptCircuit makes a circuit of a connection that the peer opened.
 func (l *Link) acceptCircuit(ctx context.Context, t takeover) error {
-	local := ""
+	local := l.named()
 	if t.stream != nil {
 		local = t.stream.Local()
 	}
@@ -41,6 +45,19 @@ func (l *Link) acceptCircuit(ctx context.Context, t takeover) error {
 		}
 	}
 	return circuit.Handshake(ctx)
+}
+
+// named returns the domain of ours that the peer wanted when it began TLS, "" if that is not known.
+func (l *Link) named() string {
+	secure, ok := l.conn.(interface{ ConnectionState() tls.ConnectionState })
+	if !ok {
+		return ""
+	}
+	domain, err := uniform.Domain(secure.ConnectionState().ServerName)
+	if err != nil || !l.cfg.hosted(domain) {
+		return ""
+	}
+	return domain
 }
 
 func proofKind(by xmpp.Mechanism) psyc.ProofKind {
@@ -71,7 +88,7 @@ func (l *Link) circuitConfig(local string, t takeover) *psyc.Config {
 	cfg.Modules = append(slices.Clip(cfg.Modules), psyc.ModuleProfile)
 	cfg.Syntax = t.syntax
 	cfg.Buffered = t.buffered
-	cfg.Switched, cfg.Profile = t.stream != nil, t.stream != nil
+	cfg.Switched, cfg.Profile = t.stream != nil, t.stream != nil && !t.psyced
 	// A stanza comes whole, and as long as one on a stream.
 	if cfg.Limits.Packet == 0 {
 		cfg.Limits.Packet = l.cfg.stanzaLimit() + packetOverhead
@@ -80,7 +97,7 @@ func (l *Link) circuitConfig(local string, t takeover) *psyc.Config {
 	cfg.Hosted = l.cfg.hosted
 	cfg.Prove = func(ctx context.Context, host string) (psyc.Proof, error) {
 		proof, err := l.prove(t.conn, host)
-		if err != nil && l.cfg.Insecure&Addresses != 0 && !l.cfg.hosted(host) && l.Info().TLS == nil && l.callsFrom(ctx, host) {
+		if err != nil && l.cfg.believesAddresses(host) && !l.cfg.hosted(host) && l.Info().TLS == nil && l.callsFrom(ctx, host) {
 			l.hasProved("", host)
 			return psyc.Proof{Kind: psyc.ProofAddress}, nil
 		}

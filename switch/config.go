@@ -39,7 +39,9 @@ type Config struct {
 	// Insecure is what is accepted without TLS or proof; nothing by default.
 	Insecure Insecure
 
-	// PSYC configures circuits; what a link decides by itself (names, proofs, syntax) is ignored.
+	// PSYC configures circuits; what a link decides by itself (proofs, syntax, and the name where it is known) is ignored. Self is
+	// the name by which circuits greet that others open without TLS, on which they do not say whom they want: psyced sends
+	// nothing by a circuit before it has heard a name.
 	PSYC psyc.Config
 
 	// XMPP bounds what a peer can make us hold on a stream.
@@ -57,6 +59,11 @@ type Config struct {
 	// XMPP and 1 s for PSYC.
 	CloseTimeout time.Duration
 
+	// Psyced reports whether a foreign domain is known to be served by psyced; nil: none is. psyced switches from XMPP to PSYC before
+	// it has proved anything, or not at all. Such a domain is offered the switch of http://switch.psyced.org at once, and PSYC then
+	// wants its own proof, see [Addresses]. All others are offered it once they have proved themselves by a certificate.
+	Psyced func(domain string) bool
+
 	// Logger gets what happens to links; nil logs nothing. The keys are listed in the package documentation.
 	Logger *slog.Logger
 
@@ -71,7 +78,11 @@ type Config struct {
 	spoken   *memory
 	arrivals *arrivals
 	behind   func(func())
-	leaving  func() bool
+
+	// Set by the router, too: what is remembered of neighbours without our profile, and who handles what they did not send themselves.
+	neighbours *neighbours
+	inject     func(*xmpp.Stanza)
+	leaving    func() bool
 
 	verifying chan struct{} // holds a token for each dialback key that is being verified; nil: any number
 }
@@ -112,8 +123,8 @@ const (
 	Plaintext Insecure = 1 << iota
 
 	// Addresses admits, on PSYC circuits without TLS, a peer that calls from an address that DNS gives for its domain: who else has
-	// a program there can speak for the domain, and on PSYC circuits there is no dialback. It goes with Plaintext, without which
-	// there are no such circuits.
+	// a program there can speak for the domain, and on PSYC circuits there is no dialback. Without Plaintext
+	// such circuits are accepted for the domains of Config.Psyced alone.
 	Addresses
 )
 

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/switchyard-im/switchyard/psyc"
 )
 
 // Dial connects local to remote by the best way that both have: PSYC where DNS offers it, a stream that switches to
@@ -102,7 +100,7 @@ func (d *dialling) walk(ctx context.Context, hints iter.Seq2[Hint, error], w way
 	for conn, err := range connector.Connections(ctx, hints) {
 		if err == nil {
 			var link *Link
-			if link, err = d.initiate(ctx, conn, w); err == nil {
+			if link, err = d.approach(ctx, conn, w); err == nil {
 				if _, circuit := link.carrier(); circuit == nil && noPSYC {
 					d.known.learn(d.local, d.remote, XMPP, noPSYCAge, "no PSYC hint led to a link")
 				}
@@ -137,11 +135,11 @@ func (d *dialling) hints(ctx context.Context, xmppAlone bool) iter.Seq2[Hint, er
 }
 
 // initiate makes a link of a connection that we opened.
-func (d *dialling) initiate(ctx context.Context, conn *Connection, w way) (*Link, error) {
+func (d *dialling) initiate(ctx context.Context, conn *Connection, w way, m manners) (*Link, error) {
 	ctx, cancel := halfTime(ctx)
 	defer cancel()
 	link := newLink(d.cfg, conn.Conn)
-	link.dialled, link.local, link.remote = true, d.local, d.remote
+	link.dialled, link.local, link.remote, link.manners = true, d.local, d.remote, m
 	agreed, err := "", error(nil)
 	switch {
 	case conn.Hint.Protocol == PSYC && (conn.Hint.DirectTLS || d.cfg.Insecure&Plaintext == 0):
@@ -153,7 +151,7 @@ func (d *dialling) initiate(ctx context.Context, conn *Connection, w way) (*Link
 	switch {
 	case err != nil:
 	case conn.Hint.Protocol == PSYC || agreed == alpnPSYC:
-		err = link.initiateCircuit(ctx, takeover{conn: link.conn, syntax: psyc.PSYC10})
+		err = link.initiateCircuit(ctx, takeover{conn: link.conn, syntax: m.syntax()})
 	default:
 		err = link.initiateStream(ctx, !w.xmppAlone)
 	}

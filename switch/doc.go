@@ -67,6 +67,24 @@
 // does not take that. Proofs end with the certificate, or after 24 hours, and links that rest on them are closed in order. Another pair of domains is asked for with
 // _request_authorization (_uniform_source, _uniform_target); a pair that cannot be proved on this connection gets one of its own.
 //
+// # psyced
+//
+// A PSYC server that does not announce the profile of Switchyard gets native packets alone, and what stateless conversion cannot do is
+// remembered for its domain, over all links to it: requests go out under tags of our own and bounce after a minute; echoes are returned
+// for what arrives and consumed where they confirm; people are written as the peer spelt them last; friendships, which PSYC has for both directions at
+// once, never leave a request pending; presence goes to each contact by name, and is delivered once to whom it concerns however often it
+// is cast; a place is a room of XEP-0045 under the address *place@domain. Messages have no tag there: an error is about the oldest message of that sender that
+// the peer has not echoed. The memory lives as long as the router.
+//
+// psyced has a switch of its own, <switch xmlns='http://switch.psyced.org'><scheme>psyc</scheme></switch>, which leads to PSYC 0.9. We
+// ask for it once we are believed by certificate or dialback, and offer it to whom we believe by certificate; where
+// [Config.Psyced] names the domain, both happen at once, as psyced itself does it, and PSYC's own proofs decide. Such a domain is spoken to in 0.9;
+// any other is tried in 1.0 first, in which psyced has _request_authorization, and in 0.9 where it refuses that. In TLS psyced
+// believes in cipher names of TLS 1.2 alone. In 0.9 each local domain has a circuit of its own, whose first packet is a question: psyced ends the circuit
+// of a source that it does not believe, and then XMPP is taken for an hour.
+//
+// Left out: psyced's people in rooms of ours, and audiences of ours; they are refused in its words.
+//
 // # Delivery
 //
 // A router accepts from a link only what comes from a domain that the link's peer has proved and goes to a domain

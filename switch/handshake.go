@@ -40,6 +40,7 @@ type takeover struct {
 	conn     net.Conn
 	buffered []byte
 	syntax   psyc.Syntax
+	psyced   bool // by psyced's switch, which agrees on nothing but PSYC
 }
 
 // switchFeature is the switch for one stream, both roles. done gets the connection when both sides have agreed; it
@@ -105,7 +106,7 @@ func startSwitch(ctx context.Context, s *xmpp.Stream, done func(takeover)) error
 	if err != nil {
 		return fmt.Errorf("psycswitch: taking the stream over: %w", err)
 	}
-	done(takeover{s, conn, rest, syntax})
+	done(takeover{stream: s, conn: conn, buffered: rest, syntax: syntax})
 	return nil
 }
 
@@ -127,6 +128,6 @@ func serveSwitch(ctx context.Context, s *xmpp.Stream, e xmpp.Element, done func(
 	if err != nil {
 		return fmt.Errorf("psycswitch: taking the stream over: %w", err)
 	}
-	done(takeover{s, conn, rest, psyc.PSYC10})
+	done(takeover{stream: s, conn: conn, buffered: rest, syntax: psyc.PSYC10})
 	return nil
 }

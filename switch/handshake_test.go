@@ -26,7 +26,7 @@ func TestInitiatorOfTheSwitch(t *testing.T) {
 		within time.Duration
 	}{
 		{name: "no offer"},
-		{name: "psyced's offer", offer: "<switch xmlns='http://switch.psyced.org'><scheme>psyc</scheme></switch>"},
+		{name: "psyced's offer of another scheme", offer: "<switch xmlns='http://switch.psyced.org'><scheme>irc</scheme></switch>"},
 		{name: "unknown syntax", offer: "<psyc xmlns='urn:x-switchyard:psyc:0'><syntax>7.0</syntax></psyc>"},
 		{name: "no syntax", offer: "<psyc xmlns='urn:x-switchyard:psyc:0'/>"},
 		{name: "yes", offer: psycOffer, answer: switched, asks: true, psyc: true},
@@ -144,7 +144,7 @@ func TestReceiverOfTheSwitch(t *testing.T) {
 		{name: "unknown syntax", say: strings.Replace(switching, "1.0", "0.5", 1), want: refusal, then: message},
 		{name: "no syntax", say: "<switching xmlns='urn:x-switchyard:psyc:0'/>", want: refusal, then: message},
 		{name: "unknown element", say: "<switcheroo xmlns='urn:x-switchyard:psyc:0'/>", want: refusal, then: message},
-		{name: "psyced's element", say: "<switching xmlns='http://switch.psyced.org'><scheme>psyc</scheme></switching>", want: "<stream:error><unsupported-stanza-type", end: "</stream:stream>"},
+		{name: "psyced's element", say: "<switching xmlns='http://switch.psyced.org'><scheme>psyc</scheme></switching>", want: refusal, then: message},
 		{name: "while a key is being verified", say: "<db:result from='other.example' to='north.example'>key</db:result>" + switching, want: refusal, then: message},
 		{name: "garbage afterwards", say: switching + "\x00garbage", want: switched, end: "_error"},
 		{name: "XML afterwards", say: switching + message, want: switched, end: "_error"},

@@ -59,6 +59,9 @@ type Link struct {
 	stream        *xmpp.Stream // nil after the switch
 	circuit       *psyc.Circuit
 	next          *takeover // what the switch left, until the circuit is made
+
+	alone   neighbours // where no router has any
+	manners manners    // of the peer, as far as they have shown while the link comes about
 }
 
 // Send hands s to the link and returns when s may be reused. The link must carry the pair of domains: the one that it
@@ -110,7 +113,10 @@ func (l *Link) sendPacket(ctx context.Context, circuit *psyc.Circuit, s *xmpp.St
 	if err := circuit.Handshake(ctx); err != nil {
 		return err
 	}
-	l.out.Syntax, l.out.Plain = circuit.Syntax(), !circuit.Profile()
+	if !circuit.Profile() {
+		return l.sendPlain(ctx, circuit, s)
+	}
+	l.out.Syntax = circuit.Syntax()
 	p, err := l.out.Packet(s)
 	if err != nil {
 		return err
@@ -269,7 +275,12 @@ func (l *Link) packets(ctx context.Context, circuit *psyc.Circuit, yield func(*x
 			l.refused(p)
 			continue
 		}
-		l.in.Plain = !circuit.Profile()
+		if !circuit.Profile() {
+			if !l.receivePlain(ctx, circuit, p, yield) {
+				return
+			}
+			continue
+		}
 		s, err := l.in.Stanza(p)
 		if err == nil {
 			err = l.admit(circuit, s)
@@ -308,6 +319,12 @@ func (l *Link) refused(p *psyc.Packet) {
 	for _, family := range []string{"_error_rejected_relay", "_error_invalid_host", "_failure_unsupported_relay"} {
 		if psyc.Inherits(p.Method, family) {
 			l.dead.Store(true)
+		}
+	}
+	if refusedPair(p.Method) && l.dialled {
+		l.dead.Store(true)
+		if l.cfg.spoken != nil {
+			l.cfg.spoken.learn(l.local, l.remote, XMPP, refusedAge, "PSYC: "+p.Method)
 		}
 	}
 }
@@ -398,9 +415,11 @@ func (l *Link) quiet(now time.Time) time.Duration {
 func (l *Link) unsent() []*xmpp.Stanza {
 	stream, circuit := l.carrier()
 	switch {
+	case circuit != nil && !circuit.Profile():
+		return l.unsentPlain(circuit.Unsent())
 	case circuit != nil:
 		var back []*xmpp.Stanza
-		in := transcode.Converter{Plain: !circuit.Profile()}
+		var in transcode.Converter
 		for _, p := range circuit.Unsent() {
 			if s, err := in.Stanza(p); err == nil && !s.From.IsZero() && !s.To.IsZero() {
 				back = append(back, s.Clone())

@@ -128,6 +128,7 @@ func (r *Router) Serve(ctx context.Context, listeners ...net.Listener) error {
 	half(bounded, r.work.Wait)
 	r.close(bounded)
 	stop()
+	r.neighbours.close()
 	for _, t := range []*tally{&r.shaking, &r.work, &r.reading} {
 		t.Wait(context.Background())
 	}
@@ -165,6 +166,12 @@ func (r *Router) start(run, taking context.Context, turnAway context.CancelFunc,
 	r.behind = r.reading.Go
 	r.leaving = func() bool { return taking.Err() != nil }
 	r.answer = func(reply *xmpp.Stanza) { r.reply(run, reply, insist) }
+	r.inject = func(s *xmpp.Stanza) { r.deliver(run, s, draining{r}, force) }
+	r.neighbours = &neighbours{late: func(s *xmpp.Stanza) {
+		if run.Err() == nil {
+			r.reading.Go(func() { r.inject(s) })
+		}
+	}}
 	for _, o := range r.outboxes {
 		r.wake(o)
 	}

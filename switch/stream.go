@@ -35,6 +35,10 @@ func (l *Link) acceptStream(ctx context.Context) error {
 	err := stream.Negotiate(ctx)
 	if t := l.takeover(); t != nil && errors.Is(err, xmpp.ErrHijacked) {
 		err = nil // Stanzas makes the circuit
+		if len(stream.Proofs()) == 0 {
+			l.hasProved("", "") // proofs come with what is proved
+			return nil
+		}
 	}
 	if err == nil {
 		l.hasProved(stream.Local(), stream.Remote())
@@ -75,19 +79,38 @@ func (l *Link) features(maySwitch bool) []xmpp.Feature {
 		xmpp.External(l.cfg.takesCertificate),
 		l.cfg.dialbackFeature(),
 	}
-	if maySwitch && l.cfg.speaks(PSYC) {
-		fs = append(fs, switchFeature(func(t takeover) {
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			l.next = &t
-		}))
+	if !maySwitch || !l.cfg.speaks(PSYC) {
+		return fs
 	}
-	return fs
+	done := func(t takeover) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.next = &t
+	}
+	fs = append(fs, switchFeature(done))
+	if l.dialled {
+		return l.withPsyced(fs, done)
+	}
+	return append(fs, l.psycedOffer(done))
 }
 
 // startTLS is STARTTLS, offered for domains that have a certificate.
 func (l *Link) startTLS() xmpp.Feature {
 	f := xmpp.StartTLS(l.tls())
+	start, serve := f.Start, f.Serve
+	f.Start = func(ctx context.Context, s *xmpp.Stream, e xmpp.Element) (xmpp.State, error) {
+		if l.manners.tls12 {
+			return xmpp.StartTLS(l.tls()).Start(ctx, s, e)
+		}
+		return start(ctx, s, e)
+	}
+	f.Serve = func(ctx context.Context, s *xmpp.Stream, e xmpp.Element) (xmpp.State, error) {
+		if l.cfg.psyced(s.Remote()) {
+			l.manners.tls12 = true
+			return xmpp.StartTLS(l.tls()).Serve(ctx, s, e)
+		}
+		return serve(ctx, s, e)
+	}
 	offer := f.Offer
 	f.Offer = func(s *xmpp.Stream, dst []byte) []byte {
 		if cert, err := l.cfg.Hosts.Certificate(s.Local()); err != nil || cert == nil {
@@ -101,6 +124,7 @@ func (l *Link) startTLS() xmpp.Feature {
 // tls asks the hosts for certificates, so that they may change while we run.
 func (l *Link) tls() *tls.Config {
 	cfg := &tls.Config{
+		MaxVersion: l.manners.version(),
 		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 			domain, err := uniform.Domain(hello.ServerName) // which is in A-labels
 			if err != nil {

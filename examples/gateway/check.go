@@ -232,6 +232,14 @@ func (c *checker) listeners() {
 	for i, a := range c.cfg.World.Listen {
 		add(fmt.Sprintf("world.listen.%d", i), a)
 	}
+	for i := range c.cfg.PSYC.Psyced {
+		if domain, ok := c.domain(fmt.Sprintf("psyc.psyced.%d", i), c.cfg.PSYC.Psyced[i]); ok {
+			c.cfg.PSYC.Psyced[i] = domain
+		}
+	}
+	if c.cfg.PSYC.Addresses && !c.cfg.World.Plaintext && len(c.cfg.PSYC.Psyced) == 0 {
+		c.warnf("psyc.addresses", "without world.plaintext and without domains in psyc.psyced there is no circuit that it is for")
+	}
 	if c.cfg.PSYC.Enabled {
 		for i, a := range c.cfg.PSYC.Listen {
 			add(fmt.Sprintf("psyc.listen.%d", i), a)

@@ -43,10 +43,13 @@ type World struct {
 	Plaintext bool      `toml:"plaintext"`
 }
 
-// PSYC says whether we speak it and where else we listen.
+// PSYC says whether we speak it, where else we listen, and how we get along with psyced.
 type PSYC struct {
 	Enabled bool      `toml:"enabled"`
 	Listen  []Address `toml:"listen"`
+	Psyced  []string  `toml:"psyced"` // foreign domains
+
+	Addresses bool `toml:"addresses"`
 }
 
 // Local is the side of our own servers.
@@ -109,7 +112,7 @@ type Log struct {
 func DefaultConfig() *Config {
 	return &Config{
 		World:   World{Listen: []Address{mustAddress("[::]:5269")}},
-		PSYC:    PSYC{Enabled: true, Listen: []Address{mustAddress("[::]:4404")}},
+		PSYC:    PSYC{Enabled: true, Listen: []Address{mustAddress("[::]:4404")}, Psyced: []string{}},
 		Local:   Local{Listen: mustAddress("127.0.0.1:5270")},
 		DNS:     DNS{Forward: true, Timeout: Duration(2 * time.Second)},
 		Queue:   Queue{Stanzas: 10_000, Bytes: 256 << 20},

@@ -8,11 +8,13 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/switchyard-im/switchyard/psyc"
 	psycswitch "github.com/switchyard-im/switchyard/switch"
+	"github.com/switchyard-im/switchyard/uniform"
 	"github.com/switchyard-im/switchyard/xmpp"
 )
 
@@ -57,12 +59,19 @@ func NewGateway(cfg *Config, logger *slog.Logger) *Gateway {
 		Idle:  idle,
 		Queue: queue,
 	}
+	if domains := cfg.Domains(); len(domains) > 0 {
+		g.world.PSYC.Self = "psyc://" + uniform.ASCIIDomain(domains[0]) + "/"
+	}
 	if !cfg.PSYC.Enabled {
 		g.world.Protocols = psycswitch.XMPP
 	}
 	if cfg.World.Plaintext {
 		g.world.Insecure = psycswitch.Plaintext
 	}
+	if cfg.PSYC.Addresses {
+		g.world.Insecure |= psycswitch.Addresses
+	}
+	g.world.Psyced = func(domain string) bool { return slices.Contains(cfg.PSYC.Psyced, domain) }
 
 	g.local = &psycswitch.Router{
 		Config: psycswitch.Config{
