@@ -112,6 +112,7 @@ func (l *Link) circuitConfig(local string, t takeover) *psyc.Config {
 	if cfg.CloseTimeout == 0 {
 		cfg.CloseTimeout = l.cfg.CloseTimeout
 	}
+	cfg.Acknowledged = l.acknowledged
 	cfg.Logger = l.cfg.Logger
 	return &cfg
 }

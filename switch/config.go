@@ -77,12 +77,14 @@ type Config struct {
 	answer   func(*xmpp.Stanza)
 	spoken   *memory
 	arrivals *arrivals
-	behind   func(func())
+	delivered func([]*queued) // told of what peers have acknowledged
+
+	behind  func(func())
+	leaving func() bool
 
 	// Set by the router, too: what is remembered of neighbours without our profile, and who handles what they did not send themselves.
 	neighbours *neighbours
 	inject     func(*xmpp.Stanza)
-	leaving    func() bool
 
 	verifying chan struct{} // holds a token for each dialback key that is being verified; nil: any number
 }

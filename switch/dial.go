@@ -101,7 +101,10 @@ func (d *dialling) walk(ctx context.Context, hints iter.Seq2[Hint, error], w way
 		if err == nil {
 			var link *Link
 			if link, err = d.approach(ctx, conn, w); err == nil {
-				if _, circuit := link.carrier(); circuit == nil && noPSYC {
+				switch _, circuit := link.carrier(); {
+				case circuit != nil:
+					d.known.works(d.local, d.remote)
+				case noPSYC && !d.known.worked(d.local, d.remote):
 					d.known.learn(d.local, d.remote, XMPP, noPSYCAge, "no PSYC hint led to a link")
 				}
 				return link
@@ -183,6 +186,7 @@ func (d *dialling) failed(link *Link, hint Hint, agreed string, err error) {
 	d.closing.Go(func() { link.abandon(d.caller) })
 	var failed *SwitchError
 	switch {
+	case d.known.worked(d.local, d.remote):
 	case errors.As(err, &failed):
 		d.known.learn(d.local, d.remote, XMPP, switchFailedAge, failed.Error())
 	case agreed == alpnPSYC:

@@ -90,10 +90,20 @@
 // A router accepts from a link only what comes from a domain that the link's peer has proved and goes to a domain
 // hosted here. Nobody can prove a hosted domain to its own router.
 //
-// Order is kept for each pair of domains, over messages, presence and iq, errors included. A stanza that was given to a link and not
-// yet written when the link broke goes first by the next one. What has been written and not processed when a link breaks is lost,
-// as with any XMPP server that has no stream management: a run of stanzas at the end of what went by that link. Nothing is
-// sent twice. What comes by a new link waits until that is handled which came by the link before.
+// Order is kept for each pair of domains, over messages, presence and iq, errors included. What comes by a new link waits until that is
+// handled which came by the link before. A stanza that was given to a link and not written when the link broke goes first by the next one.
+// What becomes of one that was written depends on what the other side is:
+//
+//   - Another Switchyard, by PSYC: exactly once. Stanzas in flight are kept until the peer has acknowledged them; when the link breaks the peer
+//     says by the next one how far it got, and the rest goes again (see "Sessions" in package psyc). Only if it cannot tell, because it has
+//     been started anew, is the rest in doubt: messages and presence then go again, marked by a delay element (XEP-0203) that
+//     says so, and requests (iq get and set) bounce with remote-server-timeout.
+//   - An XMPP server, or a PSYC server without the module: at most once. What was in flight when the link broke does not go again. Over XMPP each stanza of that
+//     is logged and told to [Trace].Unacknowledged, as far as the server has not acknowledged it (XEP-0198), or, if it does not
+//     acknowledge, all of the last 10,000.
+//
+// A [Store] keeps what Send has taken until it is delivered or bounced. What is in it when Serve begins goes again, marked in the same way.
+// A message that is delivered more than a minute after Send has taken it gets a delay element, too.
 //
 // A domain that cannot be reached is tried once, and what waits for it bounces; if its last link has worked, it is tried for 30 seconds more.
 // Then it is left alone for a second, later for up to a minute, and what is sent to it meanwhile bounces at once.
@@ -113,6 +123,9 @@
 // with the same logger, see [xmpp.Config] and [psyc.Circuit].
 //
 //	domain not reached    local, remote, stanzas (that bounce), error
+//	session lost          the link, stanzas (in doubt), error
+//	stanza unacknowledged the link, from, to, kind, id
+//	store failed          error
 //	packet refused        the link, from, error
 //	answer not sent       from, to, error: nobody will hear of what was refused
 //	connection refused    addr, error: a limit of Intake
@@ -152,4 +165,6 @@
 //	age of a stream that others dialled                                 24 h
 //	Send to a link that takes nothing                                   10 s
 //	links in a row that break before they take anything                 4
+//	in flight on a circuit    PSYC.Sessions, see [psyc.Sessions]          16 MiB
+//	what was in flight when it broke is in doubt after                  1 min with a new link
 package psycswitch

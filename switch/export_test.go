@@ -1,6 +1,9 @@
 package psycswitch
 
-import "fmt"
+import (
+	"context"
+	"fmt"
+)
 
 // Held says what a router holds beside its trouble with domains; "" if nothing.
 func Held(r *Router) string {
@@ -25,3 +28,6 @@ func Troubles(r *Router) int {
 
 // MaxTroubles is the most that Troubles can be.
 const MaxTroubles = maxTroubles
+
+// EndLinks closes all links of a router in order, and returns when everything that came by them has been handled.
+func EndLinks(ctx context.Context, r *Router) { r.end(ctx, func(*Link) bool { return true }) }

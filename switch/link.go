@@ -28,9 +28,10 @@ type Link struct {
 	since   time.Time
 	conn    net.Conn // what the negotiation began with; a stream or a circuit may have put TLS over it
 
-	turn    chan struct{} // held by sending to it; guards out and allowed
-	out     transcode.Converter
-	allowed route // that the last stanza went
+	turn     chan struct{} // held by sending to it; guards out, allowed and numbered
+	out      transcode.Converter
+	allowed  route  // that the last stanza went
+	numbered uint64 // stanzas that a stream has taken
 
 	in       transcode.Converter // of the goroutine that ranges over Stanzas, like admitted
 	admitted route               // that the last stanza came
@@ -38,6 +39,8 @@ type Link struct {
 	taken atomic.Int64
 	given atomic.Int64
 	dead  atomic.Bool
+
+	flight flight // what the router has given it
 
 	proved  chan struct{} // closed when the peer has proved a domain; a link that we dialled need not wait for that
 	proving sync.Once
@@ -71,18 +74,26 @@ type Link struct {
 // pair, a *[xmpp.StanzaError] or *[transcode.Error] for what the peer's limits or its protocol exclude. After any other
 // error but that of ctx the link is good for nothing any more.
 func (l *Link) Send(ctx context.Context, s *xmpp.Stanza) error {
+	_, err := l.transmit(ctx, s)
+	return err
+}
+
+// transmit is Send; number is that of the stanza in the session of the link, 0 where there is none.
+func (l *Link) transmit(ctx context.Context, s *xmpp.Stanza) (number uint64, err error) {
 	select {
 	case l.turn <- struct{}{}:
 		defer func() { <-l.turn }()
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return 0, context.Cause(ctx)
 	}
-	var err error
 	switch stream, circuit := l.carrier(); {
 	case circuit != nil:
-		err = l.sendPacket(ctx, circuit, s)
+		number, err = l.sendPacket(ctx, circuit, s)
 	case stream != nil:
-		err = stream.Send(ctx, s)
+		if err = stream.Send(ctx, s); err == nil {
+			l.numbered++
+			number = l.numbered
+		}
 	default:
 		err = ErrClosed
 	}
@@ -90,38 +101,38 @@ func (l *Link) Send(ctx context.Context, s *xmpp.Stanza) error {
 		if ctx.Err() == nil && !aboutStanza(err) {
 			l.dead.Store(true)
 		}
-		return fmt.Errorf("psycswitch: sending from %s to %s: %w", s.From, s.To, err)
+		return 0, fmt.Errorf("psycswitch: sending from %s to %s: %w", s.From, s.To, err)
 	}
 	l.given.Add(1)
-	return nil
+	return number, nil
 }
 
 // sendPacket is Send for circuits. It is the turn of its caller.
-func (l *Link) sendPacket(ctx context.Context, circuit *psyc.Circuit, s *xmpp.Stanza) error {
+func (l *Link) sendPacket(ctx context.Context, circuit *psyc.Circuit, s *xmpp.Stanza) (number uint64, err error) {
 	if s.From.IsZero() || s.To.IsZero() {
-		return xmpp.ImproperAddressing // without addresses it would speak to the circuit itself
+		return 0, xmpp.ImproperAddressing // without addresses it would speak to the circuit itself
 	}
 	if key := routeOf(s); key != l.allowed {
 		if !circuit.Authorized(key.local, key.remote) {
-			return xmpp.NotAuthorized
+			return 0, xmpp.NotAuthorized
 		}
 		l.allowed = key
 	}
 	if limit := l.cfg.stanzaLimit(); len(s.Raw()) > limit {
-		return &xmpp.StanzaError{Condition: xmpp.PolicyViolation, Text: fmt.Sprintf("more than %d bytes", limit)}
+		return 0, &xmpp.StanzaError{Condition: xmpp.PolicyViolation, Text: fmt.Sprintf("more than %d bytes", limit)}
 	}
 	if err := circuit.Handshake(ctx); err != nil {
-		return err
+		return 0, err
 	}
 	if !circuit.Profile() {
-		return l.sendPlain(ctx, circuit, s)
+		return 0, l.sendPlain(ctx, circuit, s)
 	}
 	l.out.Syntax = circuit.Syntax()
 	p, err := l.out.Packet(s)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	return circuit.Send(ctx, p)
+	return circuit.SendNumbered(ctx, p)
 }
 
 // aboutStanza reports whether an error of sending is about the stanza, not about the link.
@@ -344,7 +355,7 @@ func (l *Link) refuse(ctx context.Context, circuit *psyc.Circuit, p *psyc.Packet
 	}
 	reply := p.Reply(method)
 	reply.Body = []byte("This packet cannot be delivered.")
-	if err := circuit.Send(ctx, reply); err != nil {
+	if err := l.refusal(ctx, circuit, reply); err != nil {
 		l.cfg.log(ctx, slog.LevelDebug, "refusal not sent", append(l.attrs(), "error", err)...)
 	}
 }

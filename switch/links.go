@@ -106,9 +106,12 @@ func (r *Router) read(ctx context.Context, link *Link) {
 func (r *Router) retire(ctx context.Context, link *Link) {
 	link.retire.Do(func() {
 		link.Close()
-		unsent := link.unsent()
-		r.requeue(ctx, unsent) // as long as the routes are the link's, nobody sends by another one
-		broken := link.given.Load() <= int64(len(unsent)) && time.Since(link.since) < atOnce && link.dialled
+		left, unsent := link.undelivered(func(q *queued) {
+			r.unacknowledged(ctx, q, link)
+			r.forget(q)
+		})
+		r.requeue(ctx, left) // as long as the routes are the link's, nobody sends by another one
+		broken := link.given.Load() <= int64(unsent) && time.Since(link.since) < atOnce && link.dialled
 		r.mu.Lock()
 		delete(r.links.all, link)
 		for key, l := range r.links.byRoute {
@@ -116,12 +119,17 @@ func (r *Router) retire(ctx context.Context, link *Link) {
 				continue
 			}
 			delete(r.links.byRoute, key)
-			if t, _ := r.links.trouble.Get(key); broken {
+			t, _ := r.links.trouble.Get(key)
+			switch {
+			case broken:
 				t.tries++
-				r.note(key, t)
-			} else {
-				r.note(key, trouble{hope: time.Now().Add(hopeTime)})
+			case len(left) > 0 && t.tries < maxTries:
+				t.hope = time.Now().Add(hopeTime) // whether anything has arrived the next link will tell
+			case len(left) > 0:
+			default:
+				t = trouble{hope: time.Now().Add(hopeTime)}
 			}
+			r.note(key, t)
 		}
 		r.mu.Unlock()
 	})
@@ -230,6 +238,9 @@ func (r *Router) assign(key route, link *Link) bool {
 		return false
 	}
 	r.links.byRoute[key] = link
+	if _, circuit := link.carrier(); circuit != nil {
+		r.spoken.works(key.local, key.remote)
+	}
 	return true
 }
 

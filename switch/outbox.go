@@ -2,6 +2,7 @@ package psycswitch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -24,7 +25,7 @@ func routeOf(s *xmpp.Stanza) route { return route{s.From.Domain(), s.To.Domain()
 // front of it.
 type outbox struct {
 	route
-	items    []*xmpp.Stanza
+	items    []*queued
 	draining bool
 	room     chan struct{} // closed when items leave; nil while nobody waits for that
 }
@@ -78,12 +79,12 @@ const (
 	force                  // it is taken: it replaces one that has just left another outbox
 )
 
-// enqueue puts s, which is the router's from now on, into the outbox of its route.
-func (r *Router) enqueue(ctx context.Context, s *xmpp.Stanza, p patience) error {
+// enqueue puts q, which is the router's from now on, into the outbox of its route.
+func (r *Router) enqueue(ctx context.Context, q *queued, p patience) error {
 	for {
-		room, stuck, err := r.tryEnqueue(s, p, false)
-		if room == nil && err != nil && p == wait && r.hosted(s.To.Domain()) {
-			room, stuck, err = r.tryEnqueue(s, p, true) // our own handler takes what is in front
+		room, stuck, err := r.tryEnqueue(q, p, false)
+		if room == nil && err != nil && p == wait && r.hosted(q.To.Domain()) {
+			room, stuck, err = r.tryEnqueue(q, p, true) // our own handler takes what is in front
 		}
 		if room == nil {
 			return err
@@ -101,10 +102,10 @@ func (r *Router) enqueue(ctx context.Context, s *xmpp.Stanza, p patience) error 
 	}
 }
 
-// tryEnqueue takes s and returns nil, or says why s is refused. Where p allows that there is a channel to wait on as well, and how long.
-// here says that s stays here.
-func (r *Router) tryEnqueue(s *xmpp.Stanza, p patience, here bool) (room <-chan struct{}, stuck time.Duration, err error) {
-	key, size, limit := routeOf(s), cost(s), r.Queue.withDefaults()
+// tryEnqueue takes q and returns nil, or says why q is refused. Where p allows that there is a channel to wait on as well, and how long.
+// here says that q stays here.
+func (r *Router) tryEnqueue(q *queued, p patience, here bool) (room <-chan struct{}, stuck time.Duration, err error) {
+	key, size, limit := routeOf(q.Stanza), cost(q.Stanza), r.Queue.withDefaults()
 	if p == insist {
 		limit.Stanzas, limit.Bytes = 2*limit.Stanzas, 2*limit.Bytes
 	}
@@ -121,7 +122,7 @@ func (r *Router) tryEnqueue(s *xmpp.Stanza, p patience, here bool) (room <-chan 
 	fair := r.queuedFor[key.remote]+size <= limit.Bytes-r.queued
 	if p == force || waiting < limit.Stanzas && fair {
 		o = r.outbox(key)
-		o.items = append(o.items, s)
+		o.items = append(o.items, q)
 		r.count(o, size)
 		r.wake(o)
 		return nil, 0, nil
@@ -171,7 +172,7 @@ func (r *Router) wake(o *outbox) {
 }
 
 // head returns the first stanza of o, which stays there, or ends the draining and forgets the outbox.
-func (r *Router) head(o *outbox) (*xmpp.Stanza, bool) {
+func (r *Router) head(o *outbox) (*queued, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(o.items) == 0 {
@@ -182,29 +183,29 @@ func (r *Router) head(o *outbox) (*xmpp.Stanza, bool) {
 	return o.items[0], true
 }
 
-// remove takes s, which has been first, out of o.
-func (r *Router) remove(o *outbox, s *xmpp.Stanza) {
+// remove takes q, which has been first, out of o.
+func (r *Router) remove(o *outbox, q *queued) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if o.items[0] == s {
+	if o.items[0] == q {
 		o.items[0] = nil
 		o.items = o.items[1:]
 	} else {
-		at := slices.Index(o.items, s)
+		at := slices.Index(o.items, q)
 		o.items = slices.Delete(o.items, at, at+1)
 	}
-	r.left(o, cost(s))
+	r.left(o, cost(q.Stanza))
 }
 
 // empty takes everything out of o.
-func (r *Router) empty(o *outbox) []*xmpp.Stanza {
+func (r *Router) empty(o *outbox) []*queued {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	items := o.items
 	o.items = nil
 	var size int64
-	for _, s := range items {
-		size += cost(s)
+	for _, q := range items {
+		size += cost(q.Stanza)
 	}
 	r.left(o, size)
 	return items
@@ -232,13 +233,13 @@ func (r *Router) left(o *outbox, size int64) {
 
 // requeue puts what a link took and did not write at the head of its outboxes, for the next link. A router that has
 // closed has no next link, and bounces.
-func (r *Router) requeue(ctx context.Context, unsent []*xmpp.Stanza) {
+func (r *Router) requeue(ctx context.Context, unsent []*queued) {
 	if len(unsent) == 0 {
 		return
 	}
-	byRoute := make(map[route][]*xmpp.Stanza)
-	for _, s := range unsent {
-		byRoute[routeOf(s)] = append(byRoute[routeOf(s)], s)
+	byRoute := make(map[route][]*queued)
+	for _, q := range unsent {
+		byRoute[routeOf(q.Stanza)] = append(byRoute[routeOf(q.Stanza)], q)
 	}
 	r.mu.Lock()
 	over := r.state == closed
@@ -246,16 +247,16 @@ func (r *Router) requeue(ctx context.Context, unsent []*xmpp.Stanza) {
 		for key, stanzas := range byRoute {
 			o := r.outbox(key)
 			o.items = append(stanzas, o.items...)
-			for _, s := range stanzas {
-				r.count(o, cost(s))
+			for _, q := range stanzas {
+				r.count(o, cost(q.Stanza))
 			}
 			r.wake(o)
 		}
 	}
 	r.mu.Unlock()
 	if over {
-		for _, s := range unsent {
-			r.bounce(ctx, s, ErrClosed)
+		for _, q := range unsent {
+			r.bounce(ctx, q, ErrClosed)
 		}
 	}
 }
@@ -263,13 +264,14 @@ func (r *Router) requeue(ctx context.Context, unsent []*xmpp.Stanza) {
 // drain sends what is in o until nothing waits.
 func (r *Router) drain(ctx context.Context, o *outbox) {
 	for {
-		s, ok := r.head(o)
+		q, ok := r.head(o)
 		if !ok {
 			return
 		}
 		if r.hosted(o.remote) {
-			r.remove(o, s)
-			r.deliver(ctx, s, draining{r}, force)
+			r.remove(o, q)
+			r.deliver(ctx, q.Stanza, draining{r}, force)
+			r.forget(q)
 			continue
 		}
 		link, err := r.linkFor(ctx, o.route)
@@ -280,15 +282,18 @@ func (r *Router) drain(ctx context.Context, o *outbox) {
 		if link == nil {
 			continue
 		}
-		s, _ = r.head(o) // a link that ended meanwhile may have given back what goes first
-		err = link.Send(ctx, s)
+		q, _ = r.head(o) // a link that ended meanwhile may have given back what goes first
+		if q.tail != nil && !r.settle(ctx, o, q, link) {
+			continue
+		}
+		err = link.give(ctx, q)
 		switch {
 		case err == nil:
-			r.remove(o, s)
+			r.remove(o, q)
 		case link.alive() && ctx.Err() == nil:
 			// This stanza cannot go by this link; what follows can.
-			r.remove(o, s)
-			r.bounce(ctx, s, err)
+			r.remove(o, q)
+			r.bounce(ctx, q, err)
 		default:
 			r.retire(ctx, link)
 		}
@@ -299,17 +304,21 @@ func (r *Router) drain(ctx context.Context, o *outbox) {
 func (r *Router) giveUp(ctx context.Context, o *outbox, err error) {
 	waiting := r.empty(o)
 	r.log(ctx, slog.LevelWarn, "domain not reached", "local", o.local, "remote", o.remote, "stanzas", len(waiting), "error", err)
-	for _, s := range waiting {
-		r.bounce(ctx, s, err)
+	for _, q := range waiting {
+		r.bounce(ctx, q, err)
 	}
 }
 
-// bounce tells the sender of s, who is one of ours, that s did not arrive. It is called where stanzas are drained.
-func (r *Router) bounce(ctx context.Context, s *xmpp.Stanza, err error) {
-	r.Trace.bounced(s, err)
-	if reply := bounced(s, err); reply != nil {
+// bounce tells the sender of q, who is one of ours, that it did not arrive. It is called where stanzas are drained.
+func (r *Router) bounce(ctx context.Context, q *queued, err error) {
+	if q.key != "" && errors.Is(err, ErrClosed) {
+		return // the store keeps it for the next start
+	}
+	r.Trace.bounced(q.Stanza, err)
+	if reply := bounced(q.Stanza, err); reply != nil {
 		r.deliver(ctx, reply, draining{r}, force)
 	}
+	r.forget(q)
 }
 
 // draining is the Sender of a handler that is called where an outbox is drained. It never waits for room: that might be room

@@ -24,7 +24,7 @@ func TestRequeueWhileSending(t *testing.T) {
 	}
 	o := r.outbox(route{"a.example", "b.example"})
 	sent, _ := r.head(o)
-	r.requeue(t.Context(), []*xmpp.Stanza{stanza(1), stanza(2)})
+	r.requeue(t.Context(), []*queued{{Stanza: stanza(1)}, {Stanza: stanza(2)}})
 	r.remove(o, sent)
 	got := ""
 	for {

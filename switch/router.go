@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/switchyard-im/switchyard/psyc"
 	"github.com/switchyard-im/switchyard/xmpp"
 )
 
@@ -35,6 +36,10 @@ type Router struct {
 	// Queue bounds what waits for a link.
 	Queue QueueLimits
 
+	// Store keeps what Send has taken until it is delivered or bounced; nil: only this process does. What it holds when Serve
+	// begins is sent again, marked as such by a delay element (XEP-0203).
+	Store Store
+
 	// Intake bounds what others may open.
 	Intake IntakeLimits
 
@@ -47,6 +52,9 @@ type Router struct {
 	queued    int64            // bytes in all outboxes
 	queuedFor map[string]int64 // of those, for each domain that they go to
 	links     linkTable
+
+	restoring sync.Once
+	restored  error // why what was stored could not be had
 
 	door    door
 	shaking tally // connections accepted, until they are links
@@ -101,6 +109,10 @@ func (r *Router) Serve(ctx context.Context, listeners ...net.Listener) error {
 	defer stop()
 	taking, turnAway := context.WithCancel(run)
 	defer turnAway()
+	err := r.restore(run)
+	if err != nil {
+		return err
+	}
 	if err := r.start(run, taking, turnAway, listeners); err != nil {
 		return err
 	}
@@ -113,7 +125,6 @@ func (r *Router) Serve(ctx context.Context, listeners ...net.Listener) error {
 		})
 	}
 	r.reading.Go(func() { r.tend(run) })
-	var err error
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
@@ -159,6 +170,10 @@ func (r *Router) start(run, taking context.Context, turnAway context.CancelFunc,
 	if r.PSYC.Instance == ([16]byte{}) {
 		rand.Read(r.PSYC.Instance[:]) // two routers of one process are not one another
 	}
+	if r.PSYC.Sessions == nil {
+		r.PSYC.Sessions = new(psyc.Sessions)
+	}
+	r.delivered = func(done []*queued) { r.forget(done...) }
 	feature := r.newDialback(r.Secret == nil)
 	r.dialback = &feature
 	r.spoken = new(memory)
@@ -245,7 +260,15 @@ func (r *Router) send(ctx context.Context, s *xmpp.Stanza, p patience) error {
 	if local := s.From.Domain(); !r.hosted(local) {
 		return fmt.Errorf("psycswitch: sending from %s: %w", local, ErrNotHosted)
 	}
-	return r.enqueue(ctx, s.Clone(), p)
+	q := &queued{Stanza: s.Clone(), at: time.Now()}
+	if err := r.keep(ctx, q); err != nil {
+		return err
+	}
+	if err := r.enqueue(ctx, q, p); err != nil {
+		r.forget(q)
+		return err
+	}
+	return nil
 }
 
 // Links yields a snapshot of every link.

@@ -23,7 +23,7 @@ type setUp struct {
 
 	network      *memNet
 	north, south *psycswitch.Router
-	heard, ended chan struct{}
+	heard        chan struct{}
 }
 
 func setUps() []*setUp {
@@ -42,19 +42,13 @@ func setUps() []*setUp {
 
 // start makes the routers serve until the test ends.
 func (u *setUp) start(t testing.TB) {
-	u.network, u.heard, u.ended = newMemNet(), make(chan struct{}, 1), make(chan struct{}, 1)
+	u.network, u.heard = newMemNet(), make(chan struct{}, 1)
 	resolver := &psycswitch.StaticResolver{Domains: map[string][]psycswitch.Hint{}}
 	router := func(ip, domain string) *psycswitch.Router {
 		h := u.hint
 		h.Addr = ip + port
 		resolver.Domains[domain] = []psycswitch.Hint{h}
 		r := &psycswitch.Router{Config: psycswitch.Config{Hosts: plain(domain), Resolver: resolver, Dialer: u.network.from(ip), Protocols: u.protocol}}
-		r.Trace = &psycswitch.Trace{LinkDown: func(psycswitch.LinkInfo, error) {
-			select {
-			case u.ended <- struct{}{}:
-			default:
-			}
-		}}
 		if !u.secure {
 			r.Insecure = psycswitch.Plaintext
 		}
@@ -94,31 +88,14 @@ func (u *setUp) start(t testing.TB) {
 	u.converse(t) // what is done once
 }
 
-// converse has the first router send a stanza and waits for the answer, with links that are made for it. Then it breaks the links.
+// converse has the first router send a stanza and waits for the answer, with links that are made for it. Then it ends the links.
 func (u *setUp) converse(t testing.TB) {
 	if err := u.north.Send(context.Background(), chat("ada@north.example", "bob@south.example", "1", "hello")); err != nil {
 		t.Fatal(err)
 	}
 	<-u.heard
-	for _, r := range []*psycswitch.Router{u.north, u.south} {
-		for range r.Links() {
-			u.network.cut("10.0.0.1" + port)
-			u.network.cut("10.0.0.2" + port)
-			break
-		}
-	}
-	for _, r := range []*psycswitch.Router{u.north, u.south} {
-		for links(r) > 0 {
-			<-u.ended
-		}
-	}
-}
-
-func links(r *psycswitch.Router) (n int) {
-	for range r.Links() {
-		n++
-	}
-	return n
+	psycswitch.EndLinks(context.Background(), u.north)
+	psycswitch.EndLinks(context.Background(), u.south)
 }
 
 // What a first stanza and its answer cost both ends together, links included.

@@ -25,6 +25,7 @@ type memory struct {
 
 	mu      sync.Mutex
 	entries expiring.Map[domainPair, spoken]
+	lately  expiring.Map[domainPair, struct{}] // that PSYC has worked with
 }
 
 // A domainPair is a local and a remote domain, in the spelling that resolvers fold to.
@@ -41,6 +42,21 @@ func (m *memory) learn(local, remote string, p Protocol, age time.Duration, reas
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.entries.Put(key, spoken{protocol: p, reason: reason, since: now}, now.Add(age), positive(m.max, defaultMaxSpoken))
+}
+
+// works notes that remote speaks PSYC with local.
+func (m *memory) works(local, remote string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.lately.Put(newDomainPair(local, remote), struct{}{}, time.Now().Add(switchFailedAge), positive(m.max, defaultMaxSpoken))
+}
+
+// worked reports whether it did within the last hour: then a connection that breaks is no sign that it does not.
+func (m *memory) worked(local, remote string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, ok := m.lately.Get(newDomainPair(local, remote))
+	return ok
 }
 
 // recall returns what is remembered about the pair or, failing that, about remote and any local domain.

@@ -79,19 +79,21 @@ func (l *Link) features(maySwitch bool) []xmpp.Feature {
 		xmpp.External(l.cfg.takesCertificate),
 		l.cfg.dialbackFeature(),
 	}
-	if !maySwitch || !l.cfg.speaks(PSYC) {
-		return fs
+	if maySwitch && l.cfg.speaks(PSYC) {
+		done := func(t takeover) {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.next = &t
+		}
+		fs = append(fs, switchFeature(done))
+		if l.dialled {
+			fs = l.withPsyced(fs, done)
+		} else {
+			fs = append(fs, l.psycedOffer(done))
+		}
 	}
-	done := func(t takeover) {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.next = &t
-	}
-	fs = append(fs, switchFeature(done))
-	if l.dialled {
-		return l.withPsyced(fs, done)
-	}
-	return append(fs, l.psycedOffer(done))
+	// Acknowledgements tell what a broken stream has lost; the session is not taken up again.
+	return append(fs, xmpp.Management(xmpp.ManagementConfig{Resume: -1}))
 }
 
 // startTLS is STARTTLS, offered for domains that have a certificate.

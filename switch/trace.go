@@ -16,6 +16,16 @@ type Trace struct {
 
 	// Bounced is called for a stanza that was given up, whether its sender may be told or not.
 	Bounced func(s *xmpp.Stanza, err error)
+
+	// Unacknowledged is called for a stanza that was sent when a link broke, and of which nobody can tell any more whether it has
+	// arrived.
+	Unacknowledged func(s *xmpp.Stanza)
+}
+
+func (t *Trace) unacknowledged(s *xmpp.Stanza) {
+	if t != nil && t.Unacknowledged != nil {
+		t.Unacknowledged(s)
+	}
 }
 
 func (t *Trace) resolved(domain string, h Hint, err error) {

@@ -93,24 +93,38 @@ func (w *town) add(ip string, hosts psycswitch.StaticHosts, change func(*yard)) 
 // start makes all routers serve until the test ends.
 func (w *town) start() {
 	for _, y := range w.yards {
-		ctx, cancel := context.WithCancel(context.Background())
-		ln := w.net.listen(y.ip + port)
-		var served sync.WaitGroup
-		served.Go(func() { y.err = y.Serve(ctx, ln) })
-		y.stop = func() {
-			cancel()
-			served.Wait()
-		}
-		w.t.Cleanup(func() {
-			y.stop()
-			if y.err != nil {
-				w.t.Errorf("Serve at %s: %v", y.ip, y.err)
-			}
-			if held := psycswitch.Held(y.Router); held != "" {
-				w.t.Errorf("left at %s: %s", y.ip, held)
-			}
-		})
+		w.startOne(y)
 	}
+}
+
+// startOne makes one router serve until the test ends.
+func (w *town) startOne(y *yard) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ln := w.net.listen(y.ip + port)
+	var served sync.WaitGroup
+	served.Go(func() { y.err = y.Serve(ctx, ln) })
+	y.stop = func() {
+		cancel()
+		served.Wait()
+	}
+	w.t.Cleanup(func() {
+		y.stop()
+		if y.err != nil {
+			w.t.Errorf("Serve at %s: %v", y.ip, y.err)
+		}
+		if held := psycswitch.Held(y.Router); held != "" {
+			w.t.Errorf("left at %s: %s", y.ip, held)
+		}
+	})
+}
+
+// stop ends all routers at the same time.
+func (w *town) stop() {
+	var ending sync.WaitGroup
+	for _, y := range w.yards {
+		ending.Go(y.stop)
+	}
+	ending.Wait()
 }
 
 func (y *yard) note(f func()) {

@@ -1,0 +1,311 @@
+package psycswitch
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/switchyard-im/switchyard/psyc"
+	"github.com/switchyard-im/switchyard/transcode"
+	"github.com/switchyard-im/switchyard/xmpp"
+)
+
+// A queued is a stanza that a router has taken, until it is delivered or bounced. It is in an outbox, or in flight on a link, or both
+// for the moment between. Who drains the outbox of its route has it.
+type queued struct {
+	*xmpp.Stanza
+	at  time.Time // when it was taken
+	key string    // in the store; "" if it is not there
+
+	tail   *tail  // a link that has broken had taken it; nil: nobody has, or nobody got it
+	number uint64 // in the session of that link
+	again  bool   // it may have arrived before
+}
+
+// A flight is what a link has taken and its peer has not acknowledged, in the order in which it was written.
+type flight struct {
+	mu    sync.Mutex
+	items []flying
+	acked uint64
+	tail  *tail // not nil: the link has ended, and items are no longer here
+}
+
+type flying struct {
+	number uint64
+	*queued
+}
+
+// add notes that q was taken as number. After the end of the link it is q's bearer who has to care for it, and the tail is returned.
+func (f *flight) add(number uint64, q *queued) (over *tail, acknowledged bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case f.tail != nil:
+		return f.tail, false
+	case number <= f.acked:
+		return nil, true
+	}
+	at := len(f.items) // who writes and who notes it are not always in the same order
+	for at > 0 && f.items[at-1].number > number {
+		at--
+	}
+	f.items = slices.Insert(f.items, at, flying{number, q})
+	return nil, false
+}
+
+// acknowledge takes out what has a number up to n.
+func (f *flight) acknowledge(n uint64) (delivered []*queued) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.acked = max(f.acked, n)
+	i := 0
+	for ; i < len(f.items) && f.items[i].number <= n; i++ {
+		delivered = append(delivered, f.items[i].queued)
+	}
+	f.items = slices.Delete(f.items, 0, i)
+	return delivered
+}
+
+// end takes out all there is.
+func (f *flight) end(t *tail) []flying {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	items := f.items
+	f.items, f.tail = nil, t
+	return items
+}
+
+// A tail is what the peer of a circuit had not acknowledged when that ended. It is settled when the peer has said, on another
+// circuit, how much of it has arrived, or when it is clear that nobody will know.
+type tail struct {
+	session psyc.Session
+	since   time.Time
+	turn    chan struct{} // held by who asks the peer; guards the rest
+
+	settled  bool
+	known    bool   // the peer has said how much arrived
+	received uint64 // packets of the session, if known
+	once     bool   // those may have been lost
+}
+
+const (
+	// doubtTime is how long it may take to find out what has arrived of a tail, once there is a link again.
+	doubtTime = time.Minute
+
+	// askAgain is the pause before the next question.
+	askAgain = time.Second
+)
+
+// give has the link take q, and keeps q until the peer has acknowledged it.
+func (l *Link) give(ctx context.Context, q *queued) error {
+	number, err := l.transmit(ctx, q.outgoing(time.Now()))
+	switch {
+	case err != nil:
+		return err
+	case number == 0: // nobody will tell
+		l.cfg.delivered([]*queued{q})
+		return nil
+	}
+	over, acknowledged := l.flight.add(number, q)
+	if stream, _ := l.carrier(); stream != nil {
+		l.acknowledged(max(stream.Acknowledged(), uint64(max(0, int64(number)-maxInFlight))))
+	}
+	switch {
+	case over != nil:
+		q.tail, q.number = over, number
+		l.dead.Store(true)
+		return errEnded
+	case acknowledged:
+		l.cfg.delivered([]*queued{q})
+	}
+	return nil
+}
+
+var errEnded = errors.New("psycswitch: link has ended")
+
+// acknowledged is told by the circuit how many of its packets have arrived.
+func (l *Link) acknowledged(n uint64) {
+	if delivered := l.flight.acknowledge(n); len(delivered) > 0 && l.cfg.delivered != nil {
+		l.cfg.delivered(delivered)
+	}
+}
+
+// undelivered returns, after the end of the link, what it took and what its peer may not have: it goes first by the next one. unsent is
+// how much of it has not been written. doubt gets what may have arrived or not, and does not go again.
+func (l *Link) undelivered(doubt func(*queued)) (left []*queued, unsent int) {
+	given := l.unsent()
+	if _, circuit := l.carrier(); circuit != nil {
+		if session, ok := circuit.Session(); ok {
+			l.acknowledged(session.Acknowledged)
+			t := &tail{session: session, since: time.Now(), turn: make(chan struct{}, 1)}
+			if session.Final {
+				t.settled, t.known, t.received = true, true, session.Acknowledged
+			}
+			for _, f := range l.flight.end(t) {
+				f.tail, f.queued.number = t, f.number
+				left = append(left, f.queued)
+			}
+			return left, len(given)
+		}
+	}
+	if stream, _ := l.carrier(); stream != nil {
+		return l.streamed(stream, len(given), doubt), len(given)
+	}
+	for _, s := range given {
+		left = append(left, &queued{Stanza: s, at: time.Now()})
+	}
+	return left, len(given)
+}
+
+// streamed is undelivered for a stream, of which the last stanzas are unsent. What was sent and not acknowledged is not sent
+// again: it is in doubt.
+func (l *Link) streamed(stream *xmpp.Stream, unsent int, doubt func(*queued)) (left []*queued) {
+	l.turn <- struct{}{}
+	written := l.numbered - min(l.numbered, uint64(unsent))
+	<-l.turn
+	l.acknowledged(stream.Acknowledged())
+	for _, f := range l.flight.end(&tail{settled: true, known: true, once: true, received: written, turn: make(chan struct{}, 1)}) {
+		if f.number <= written {
+			doubt(f.queued)
+		} else {
+			left = append(left, f.queued)
+		}
+	}
+	return left
+}
+
+// maxInFlight is how many stanzas are kept that a server without stream management (XEP-0198) has been sent. Those before are taken
+// to have arrived: buffers do not hold as many.
+const maxInFlight = 10_000
+
+// settle finds out what has become of q, which is first in o and was taken by a link that has ended. It reports whether q is to
+// be sent by link, for the first time or again.
+func (r *Router) settle(ctx context.Context, o *outbox, q *queued, link *Link) bool {
+	t := q.tail
+	select {
+	case t.turn <- struct{}{}:
+		defer func() { <-t.turn }()
+	case <-ctx.Done():
+		return false
+	}
+	if !t.settled && !r.ask(ctx, t, link, o.route) {
+		return false
+	}
+	switch {
+	case t.known && q.number <= t.received:
+		r.remove(o, q)
+		if t.once {
+			r.unacknowledged(ctx, q, link)
+		}
+		r.forget(q)
+		return false
+	case t.known:
+		q.tail = nil
+		return true
+	}
+	r.unacknowledged(ctx, q, link)
+	if q.Kind == xmpp.IQ && (q.Type == "get" || q.Type == "set") {
+		// Who asks will ask again if it is safe to do so.
+		r.remove(o, q)
+		r.bounce(ctx, q, xmpp.RemoteServerTimeout)
+		return false
+	}
+	q.tail, q.again = nil, true
+	return true
+}
+
+// ask asks the peer of link how much of t has arrived. It reports whether t is settled. t.turn is held.
+func (r *Router) ask(ctx context.Context, t *tail, link *Link, key route) bool {
+	_, circuit := link.carrier()
+	if circuit == nil {
+		t.settled = true // it speaks another protocol now
+		return true
+	}
+	asking, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	received, err := circuit.Resume(asking, t.session)
+	switch {
+	case err == nil:
+		t.settled, t.known, t.received = true, true, received
+		r.progress(key, received > t.session.Acknowledged || received > 0)
+	case errors.Is(err, psyc.ErrSessionUnknown), errors.Is(err, &psyc.Error{Method: "_error"}):
+		t.settled = true
+	case ctx.Err() != nil:
+	case circuit.Err() != nil:
+		link.dead.Store(true)
+	case time.Since(t.since) >= doubtTime:
+		t.settled = true
+	default:
+		pause(ctx, askAgain)
+	}
+	if t.settled && !t.known {
+		r.log(ctx, slog.LevelWarn, "session lost", append(link.attrs(), "stanzas", t.session.Sent-t.session.Acknowledged, "error", err)...)
+	}
+	return t.settled
+}
+
+// progress notes whether anything arrived by the link before. Links that never get anything through count as links that
+// cannot be had.
+func (r *Router) progress(key route, any bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	t, _ := r.links.trouble.Get(key)
+	if any {
+		t.tries, t.hope = 0, time.Now().Add(hopeTime)
+	} else {
+		t.tries++
+	}
+	r.note(key, t)
+}
+
+// unacknowledged tells that q may have arrived or not, which nobody will know.
+func (r *Router) unacknowledged(ctx context.Context, q *queued, link *Link) {
+	r.Trace.unacknowledged(q.Stanza)
+	r.log(ctx, slog.LevelWarn, "stanza unacknowledged", append(link.attrs(), "from", q.From, "to", q.To, "kind", q.Kind.String(), "id", q.ID)...)
+}
+
+// refusal sends a packet that tells the peer of a refusal, and keeps it, as a stanza, until it is acknowledged.
+func (l *Link) refusal(ctx context.Context, circuit *psyc.Circuit, p *psyc.Packet) error {
+	number, err := circuit.SendNumbered(ctx, p)
+	if err != nil || number == 0 {
+		return err
+	}
+	in := transcode.Converter{Plain: !circuit.Profile()}
+	s, err := in.Stanza(p)
+	if err != nil || s.From.IsZero() || s.To.IsZero() {
+		return nil // it has no form in which another link could carry it
+	}
+	l.flight.add(number, &queued{Stanza: s.Clone(), at: time.Now()})
+	return nil
+}
+
+const (
+	// lateAfter is how old a message has to be for its recipient to be told.
+	lateAfter = time.Minute
+
+	againReason = "Sent again: it may have arrived before."
+)
+
+// outgoing returns q as it is sent: with a delay element (XEP-0203) if it may have arrived before, or if it is a message and late.
+func (q *queued) outgoing(now time.Time) *xmpp.Stanza {
+	late := q.Kind == xmpp.Message && now.Sub(q.at) >= lateAfter
+	again := q.again && q.Kind != xmpp.IQ
+	if !again && !late {
+		return q.Stanza
+	}
+	if _, marked := q.Delay(); marked && !again {
+		return q.Stanza
+	}
+	d := xmpp.Delay{From: q.From.Domain(), Stamp: q.at}
+	if again {
+		d.Reason = againReason
+	}
+	s := q.Clone()
+	if s.SetRaw(d.Append(slices.Clone(q.Raw()))) != nil {
+		return q.Stanza
+	}
+	return s
+}
