@@ -58,7 +58,7 @@ func (r *reader) children(p *psyc.Packet) (xmpp.Kind, string, error) {
 	if psyc.Inherits(p.Method, "_jabber") {
 		return r.verbatim(p, xml)
 	}
-	if ph := phraseOf(p.Method); ph != nil && r.may(p, ph) {
+	if ph := phraseOf(p.Method); ph != nil && r.may(ph) {
 		return r.phrase(p, ph, xml)
 	}
 	if t, ok := native(p.Method); ok {
@@ -72,7 +72,7 @@ func (r *reader) children(p *psyc.Packet) (xmpp.Kind, string, error) {
 		return t.kind, t.typ, err
 	}
 	for i := range requests {
-		if q := &requests[i]; psyc.Inherits(p.Method, q.method) && len(p.Routing.Get(varTag)) > 0 {
+		if q := &requests[i]; psyc.Inherits(p.Method, q.method) && len(r.v.tag) > 0 {
 			if r.raw = q.usual(r.raw, r.v.value[fieldFragment]); r.v.has[fieldXML] {
 				r.raw = append(r.raw[:0], xml...)
 			}
@@ -85,18 +85,13 @@ func (r *reader) children(p *psyc.Packet) (xmpp.Kind, string, error) {
 	return r.readable(p)
 }
 
-// answered reports whether p answers a question that had an id.
-func answered(p *psyc.Packet) bool {
-	return len(p.Routing.Get(varTagRelay)) > 0 || len(p.Routing.Get(varTagReply)) > 0
-}
-
-// may reports whether p has the tag without which a command or an answer is none.
-func (r *reader) may(p *psyc.Packet, ph *phrase) bool {
+// may reports whether the packet has the tag without which a command or an answer is none.
+func (r *reader) may(ph *phrase) bool {
 	switch ph.stanzaType {
 	case resultType:
-		return answered(p)
+		return len(r.v.answered) > 0
 	case setType:
-		return len(p.Routing.Get(varTag)) > 0
+		return len(r.v.tag) > 0
 	}
 	return true
 }
@@ -203,7 +198,7 @@ func (r *reader) presence(p *psyc.Packet, typ string, xml []byte) (string, error
 // failure reads a failure as the error of what failed.
 func (r *reader) failure(p *psyc.Packet, fail *failure, xml []byte) (xmpp.Kind, string, error) {
 	kind := failedKind(p)
-	if kind == xmpp.IQ && !answered(p) {
+	if kind == xmpp.IQ && len(r.v.answered) == 0 {
 		kind = xmpp.Message
 	}
 	if r.v.has[fieldXML] {
@@ -224,7 +219,7 @@ func (r *reader) readable(p *psyc.Packet) (xmpp.Kind, string, error) {
 		return 0, "", &Error{xmpp.FeatureNotImplemented, methodUnsupported, unknownMethod(p.Method)}
 	}
 	typ := "chat"
-	if isPlace(p.Routing.Get(varContext)) {
+	if isPlace(r.v.context) {
 		typ = "groupchat"
 	}
 	text := p.Text()

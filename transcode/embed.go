@@ -121,7 +121,7 @@ func embeddable(p *psyc.Packet) bool {
 // itself hold a stanza with a packet in it; base64 makes each at least a third larger than what it holds, so that there
 // are few.
 func (c *Converter) restore(s *xmpp.Stanza, k *packed) *psyc.Packet {
-	if s.Kind == xmpp.IQ || c.Strip || !bytes.Contains(s.Raw(), []byte(nsPacket)) {
+	if s.Kind == xmpp.IQ || c.Strip {
 		return nil
 	}
 	var last xmpp.Element

@@ -1,11 +1,9 @@
 package transcode
 
 import (
-	"bytes"
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/switchyard-im/switchyard/psyc"
 	"github.com/switchyard-im/switchyard/uniform"
@@ -208,30 +206,11 @@ func (w *writer) context(s *xmpp.Stanza, f form) {
 	if s.Prefix != "" {
 		w.set(varPrefix, s.Prefix)
 	}
-	if declaresContent(s) {
+	// A child that says explicitly that it is in a content namespace is in that of this stanza, and has to follow it into
+	// another stream, or it is not: the receiver must know which.
+	if s.DeclaresContent() {
 		w.set(varNamespace, stanzaSpace(s))
 	}
-}
-
-// declaresContent reports whether a child says explicitly that it is in the content namespace of some stream. It is then
-// in that of this stanza, and has to follow it into another stream, or it is not: the receiver must know which.
-func declaresContent(s *xmpp.Stanza) bool {
-	raw := s.Raw()
-	if !bytes.Contains(raw, []byte("jabber:")) {
-		return false
-	}
-	if !bytes.Contains(raw, []byte(xmpp.NSServer)) && !bytes.Contains(raw, []byte(xmpp.NSClient)) &&
-		!bytes.Contains(raw, []byte(xmpp.NSAccept)) {
-		return false
-	}
-	for e := range s.Children() {
-		for a := range e.Attrs() {
-			if content(a.Value) && (a.Name == "xmlns" || strings.HasPrefix(a.Name, "xmlns:")) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // fits makes sure that the syntax and the peer can take p.

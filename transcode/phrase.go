@@ -81,14 +81,9 @@ var speakers = [...][]speaker{
 
 // speak sets the variables of e if there is a word for it, and returns the method.
 func (w *writer) speak(s *xmpp.Stanza, e xmpp.Element, local []byte, f form) string {
-	switch string(local) {
-	case "x", "query", "received", "replace", "active", "composing", "gone", "inactive", "paused", "time", "vCard":
-	default:
-		return ""
-	}
 	of := speakers[s.Kind]
 	for i := range of {
-		if p := &of[i]; e.Is(p.space, p.local) {
+		if p := &of[i]; p.local == string(local) && e.Is(p.space, p.local) {
 			n := len(w.p.Entity)
 			method := p.say(w, s, e, f)
 			if method == "" {

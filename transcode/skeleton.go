@@ -91,10 +91,7 @@ type fill [marks + 1]struct{ start, end int }
 // fill appends the skeleton with its hollows filled and its abbreviations written out.
 func (t *filling) fill(dst, skeleton []byte, at *fill, e escaping) ([]byte, error) {
 	for {
-		i := 0
-		for i < len(skeleton) && (skeleton[i] >= ' ' || skeleton[i] > marks && longForms[skeleton[i]&0x1F] == nil || skeleton[i] == 0) {
-			i++
-		}
+		i := span(skeleton, verbatim)
 		dst = append(dst, skeleton[:i]...)
 		if i == len(skeleton) {
 			return dst, nil

@@ -58,7 +58,7 @@ func (r *reader) read(p *psyc.Packet, book *addressBook, space string, strip boo
 	if space == "" {
 		r.s.Space = xmpp.NSServer
 	}
-	r.tag(p)
+	r.tag()
 	if r.v.has[fieldAttributes] {
 		if err := r.attributes(r.v.value[fieldAttributes], strip); err != nil {
 			return nil, err
@@ -90,10 +90,10 @@ func (r *reader) addresses(p *psyc.Packet, book *addressBook, strip bool) error 
 	if strip {
 		source, target = nil, nil
 	}
-	speaker := p.Routing.Get(varContext)
+	speaker := r.v.context
 	cast := len(speaker) > 0
 	if !cast {
-		speaker = p.Routing.Get(varSource)
+		speaker = r.v.source
 	}
 	if nick := r.occupant(p, speaker, cast); len(nick) > 0 {
 		if from, err := book.jid(speaker, nick); err == nil {
@@ -106,7 +106,7 @@ func (r *reader) addresses(p *psyc.Packet, book *addressBook, strip bool) error 
 			return err
 		}
 	}
-	if t := p.Routing.Get(varTarget); len(t) > 0 {
+	if t := r.v.target; len(t) > 0 {
 		if len(target) == 0 && entersPlace(p.Method) {
 			target = r.nick()
 			r.enters = len(target) > 0
@@ -149,16 +149,12 @@ func isPlace(u []byte) bool {
 }
 
 // tag reads the id: of the question if the stanza is an answer.
-func (r *reader) tag(p *psyc.Packet) {
-	if !answers(r.s.Kind, r.s.Type) {
-		r.s.ID = string(p.Routing.Get(varTag))
-		return
+func (r *reader) tag() {
+	if answers(r.s.Kind, r.s.Type) {
+		r.s.ID = string(r.v.answered)
+	} else {
+		r.s.ID = string(r.v.tag)
 	}
-	id := p.Routing.Get(varTagRelay)
-	if len(id) == 0 {
-		id = p.Routing.Get(varTagReply)
-	}
-	r.s.ID = string(id)
 }
 
 // attributes takes over _jabber_attributes. What says the same as a variable must say it alone, and an address must be

@@ -67,8 +67,14 @@ func (s *style) note(c escaping, escaped bool) bool {
 func (s *style) unescape(dst, raw []byte) ([]byte, bool) {
 	from := len(dst)
 	was := *s
-	for i := 0; i < len(raw); {
-		c := raw[i]
+	for {
+		i := span(raw, literal)
+		dst = append(dst, raw[:i]...)
+		if i == len(raw) {
+			return dst, true
+		}
+		raw = raw[i:]
+		c := raw[0]
 		fits := true
 		n := 1
 		switch c {
@@ -83,7 +89,7 @@ func (s *style) unescape(dst, raw []byte) ([]byte, bool) {
 			fits = s.note(escapeApos, false)
 		case '&':
 			var bit escaping
-			c, bit, n = namedReference(raw[i:])
+			c, bit, n = namedReference(raw)
 			fits = n > 0 && (bit == 0 || s.note(bit, true))
 		}
 		if !fits {
@@ -91,9 +97,8 @@ func (s *style) unescape(dst, raw []byte) ([]byte, bool) {
 			return dst[:from], false
 		}
 		dst = append(dst, c)
-		i += n
+		raw = raw[n:]
 	}
-	return dst, true
 }
 
 // namedReference reads the predefined entity reference at the start of b: its character, its bit in an escaping (0 for
@@ -117,19 +122,25 @@ func namedReference(b []byte) (c byte, bit escaping, n int) {
 // appendText appends text as XML character data. What XML 1.0 forbids becomes U+FFFD, a carriage return becomes a
 // reference because a parser would read it as a line feed.
 func appendText(dst []byte, text []byte, e escaping) []byte {
-	for i := 0; i < len(text); {
-		c := text[i]
+	for {
+		i := span(text, literal)
+		dst = append(dst, text[:i]...)
+		if i == len(text) {
+			return dst
+		}
+		text = text[i:]
+		c := text[0]
 		if c >= utf8.RuneSelf {
-			r, n := utf8.DecodeRune(text[i:])
+			r, n := utf8.DecodeRune(text)
 			if r == utf8.RuneError && n == 1 || r == 0xFFFE || r == 0xFFFF {
 				dst = append(dst, "\uFFFD"...)
 			} else {
-				dst = append(dst, text[i:i+n]...)
+				dst = append(dst, text[:n]...)
 			}
-			i += n
+			text = text[n:]
 			continue
 		}
-		i++
+		text = text[1:]
 		switch {
 		case c == '&':
 			dst = append(dst, "&amp;"...)
@@ -149,13 +160,58 @@ func appendText(dst []byte, text []byte, e escaping) []byte {
 			dst = append(dst, c)
 		}
 	}
-	return dst
+}
+
+// Classes of bytes.
+const (
+	literal   = 1 << iota // ASCII that is written as it is in character data, whatever the escaping
+	printable             // may stand in a header line: ASCII without controls
+	inLines               // may stand in a line of PSYC 0.9
+	verbatim              // stands for itself in a skeleton: neither mark nor abbreviation
+)
+
+var class = func() (of [256]uint8) {
+	for i := range of {
+		c := byte(i)
+		if (c >= ' ' || c == '\t' || c == '\n') && c < utf8.RuneSelf && bytes.IndexByte([]byte("&<>\"'"), c) < 0 {
+			of[c] |= literal
+		}
+		if c >= ' ' && c < 0x7F {
+			of[c] |= printable
+		}
+		if c != 0 && c != '\b' && c != '\r' && c != 0xFF {
+			of[c] |= inLines
+		}
+		if c >= ' ' || c == 0 || c > marks && longForms[c] == nil {
+			of[c] |= verbatim
+		}
+	}
+	return of
+}()
+
+// span returns how many bytes at the start of b are of a class.
+func span[T ~string | ~[]byte](b T, of uint8) int {
+	for i := range len(b) {
+		if class[b[i]]&of == 0 {
+			return i
+		}
+	}
+	return len(b)
 }
 
 // plain reports whether a value may stand in a header line of either syntax as it is: no control characters, no blank at
 // either end, at most max bytes of UTF-8, not empty.
-func plain(v string, max int) bool {
-	if v == "" || len(v) > max || v[0] == ' ' || v[len(v)-1] == ' ' || !utf8.ValidString(v) {
+func plain[T ~string | ~[]byte](v T, max int) bool {
+	if len(v) == 0 || len(v) > max || v[0] == ' ' || v[len(v)-1] == ' ' {
+		return false
+	}
+	n := span(v, printable)
+	return n == len(v) || plainUnicode(string(v[n:]))
+}
+
+// plainUnicode is plain for what is not ASCII.
+func plainUnicode(v string) bool {
+	if !utf8.ValidString(v) {
 		return false
 	}
 	for i := 0; i < len(v); i++ {

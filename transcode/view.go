@@ -79,16 +79,20 @@ func fieldOf(name string) field {
 	return fields
 }
 
-// A view is the entity header of a packet by meaning.
+// A view is the headers of a packet by meaning.
 type view struct {
 	value [fields]psyc.Value
 	has   [fields]bool
+
+	source, target, context psyc.Value
+	tag, answered           psyc.Value // its own, and that of the question
 }
 
 // read takes the variables of p. Of several with one name the last counts, except for those of the profile, which no honest
 // sender repeats.
 func (v *view) read(p *psyc.Packet) error {
 	*v = view{}
+	v.route(p)
 	for i := range p.Entity {
 		x := &p.Entity[i]
 		if x.Op != psyc.Set && x.Op != psyc.Assign && x.Op != 0 {
@@ -104,6 +108,34 @@ func (v *view) read(p *psyc.Packet) error {
 		v.value[id], v.has[id] = x.Value, true
 	}
 	return nil
+}
+
+// route takes the routing variables of p.
+func (v *view) route(p *psyc.Packet) {
+	reply := psyc.Value(nil)
+	for i := range p.Routing {
+		x := &p.Routing[i]
+		if x.Op != psyc.Set && x.Op != psyc.Assign && x.Op != 0 {
+			continue
+		}
+		switch x.Name {
+		case varSource:
+			v.source = x.Value
+		case varTarget:
+			v.target = x.Value
+		case varContext:
+			v.context = x.Value
+		case varTag:
+			v.tag = x.Value
+		case varTagRelay:
+			v.answered = x.Value
+		case varTagReply:
+			reply = x.Value
+		}
+	}
+	if len(v.answered) == 0 {
+		v.answered = reply
+	}
 }
 
 // xml returns the children that _jabber_XML holds.

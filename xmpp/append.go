@@ -130,6 +130,20 @@ func declaration(e Element, space string) *xmlscan.Attr {
 	return nil
 }
 
+// DeclaresContent reports whether a child declares the content namespace of any stream, be it its own or not, as clients do
+// with <body xmlns='jabber:client'>. That is what [Stanza.AppendFor] may have to change on the way to another stream.
+func (s *Stanza) DeclaresContent() bool {
+	for child := range s.Children() {
+		attrs := s.ix.AttrsOf(child.node())
+		for i := range attrs {
+			if a := &attrs[i]; a.Space == xmlscan.XMLNS && contentSpace(s.ix.Value(a)) != "" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // appendChildren appends the children for a stream with the given content namespace.
 func (s *Stanza) appendChildren(dst []byte, space string) []byte {
 	root := &s.ix.Elements[0]

@@ -47,23 +47,40 @@ func (e Element) Attr(local string) (value string, ok bool) {
 	return e.attr(xmlscan.NoSpace, "", local)
 }
 
+// AttrBytes is Attr without a copy: the value borrows like the element.
+func (e Element) AttrBytes(local string) (value []byte, ok bool) {
+	if a := e.find(xmlscan.NoSpace, "", local); a != nil {
+		return e.ix.Value(a), true
+	}
+	return nil, false
+}
+
 // AttrNS returns an attribute of a namespace; xml:lang is AttrNS(NSXML, "lang").
 func (e Element) AttrNS(space, local string) (value string, ok bool) {
 	return e.attr(-1, space, local)
 }
 
 func (e Element) attr(id int32, space, local string) (string, bool) {
+	if a := e.find(id, space, local); a != nil {
+		return string(e.ix.Value(a)), true
+	}
+	return "", false
+}
+
+// find returns the attribute of that local name in a namespace, given by number or, if that is negative, by name; nil if
+// there is none.
+func (e Element) find(id int32, space, local string) *xmlscan.Attr {
 	if e.ix == nil {
-		return "", false
+		return nil
 	}
 	attrs := e.ix.AttrsOf(e.node())
 	for i := range attrs {
 		a := &attrs[i]
 		if string(e.ix.AttrLocal(a)) == local && (a.Space == id || id < 0 && string(e.ix.Space(a.Space)) == space) {
-			return string(e.ix.Value(a)), true
+			return a
 		}
 	}
-	return "", false
+	return nil
 }
 
 // Attrs yields all attributes as they are spelt, namespace declarations included, in order.
