@@ -1,5 +1,10 @@
 package transcode
 
+import (
+	"bytes"
+	"math/bits"
+)
+
 // An abbreviation stands in a skeleton for what skeletons hold again and again. Like a mark it is a byte that XML cannot
 // contain.
 type abbreviation struct {
@@ -27,20 +32,14 @@ var longForms = func() (long [0x20][]byte) {
 	return long
 }()
 
-// candidates are the abbreviations that may begin with a byte.
-var candidates = func() (by [256][]abbreviation) {
-	for _, a := range abbreviations {
-		by[a.long[0]] = append(by[a.long[0]], a)
+// firsts and seconds tell which abbreviations have a byte as the first or the second of their long form: one bit for each.
+// Looking at two bytes together finds little but what is one.
+var firsts, seconds = func() (first, second [256]uint8) {
+	for i, a := range abbreviations {
+		first[a.long[0]] |= 1 << i
+		second[a.long[1]] |= 1 << i
 	}
-	return by
-}()
-
-// begins tells which bytes an abbreviation may begin with.
-var begins = func() (first [256]bool) {
-	for _, a := range abbreviations {
-		first[a.long[0]] = true
-	}
-	return first
+	return first, second
 }()
 
 // longestSkeleton is how large children may become by abbreviations; no stream takes a larger stanza.
@@ -48,17 +47,16 @@ const longestSkeleton = 512 << 10
 
 // abbreviate shortens skeleton in its place.
 func abbreviate(skeleton []byte) []byte {
-	out, done := skeleton[:0], 0
+	out, done, before := skeleton[:0], 0, byte(0)
 	for i := 0; i < len(skeleton); i++ {
-		if !begins[skeleton[i]] {
-			continue
-		}
-		of, rest := candidates[skeleton[i]], skeleton[i:]
-		for j := range of {
-			if long := of[j].long; len(rest) >= len(long) && rest[1] == long[1] && string(rest[:len(long)]) == string(long) {
-				out = append(append(out, skeleton[done:i]...), of[j].short)
-				done = i + len(long)
-				i = done - 1
+		may := firsts[before] & seconds[skeleton[i]]
+		before = skeleton[i]
+		for ; may != 0; may &= may - 1 {
+			a := &abbreviations[bits.TrailingZeros8(may)]
+			if start := i - 1; bytes.HasPrefix(skeleton[start:], a.long) {
+				out = append(append(out, skeleton[done:start]...), a.short)
+				done = start + len(a.long)
+				i, before = done-1, 0
 				break
 			}
 		}

@@ -11,6 +11,7 @@ import (
 type addressBook struct {
 	uniforms map[uniform.JID]string
 	jids     map[string]uniform.JID
+	spelt    map[string]uniform.JID // by what is spelt as a JID
 	key      []byte
 }
 
@@ -28,6 +29,23 @@ func (b *addressBook) uniform(j uniform.JID) string {
 	u := j.Uniform().String()
 	b.uniforms[j] = u
 	return u
+}
+
+// spelling returns the address that a JID spells.
+func (b *addressBook) spelling(jid []byte) (uniform.JID, error) {
+	if j, ok := b.spelt[string(jid)]; ok {
+		return j, nil
+	}
+	s := string(jid)
+	j, err := uniform.RelayJID(s)
+	if err != nil {
+		return j, err
+	}
+	if b.spelt == nil || len(b.spelt) >= addresses {
+		b.spelt = make(map[string]uniform.JID)
+	}
+	b.spelt[s] = j
+	return j, nil
 }
 
 // jid returns the address that a uniform and a resource spell.

@@ -38,14 +38,57 @@ var (
 	resultType      = stanzaType{xmpp.IQ, "result"}
 )
 
-// native returns the type of stanza that a method is, through its closest ancestor.
-func native(method string) (stanzaType, bool) {
+// A meaning is what a method is, by itself or through its closest ancestor.
+type meaning struct {
+	phrase     *phrase // nil if it stands for no element
+	stanzaType         // zero Kind if it is no type of stanza
+}
+
+// meaningOf returns what a method means.
+func meaningOf(method string) meaning {
+	if m, ok := meanings[method]; ok {
+		return m
+	}
+	return findMeaning(method)
+}
+
+// meanings are those of the methods that stanzas are written as; for all others the ancestors have to be asked.
+var meanings = func() map[string]meaning {
+	known := map[string]meaning{}
+	for method := range phrases {
+		known[method] = findMeaning(method)
+	}
+	for method := range natives {
+		known[method] = findMeaning(method)
+	}
+	for _, a := range availabilities {
+		known[a.method] = findMeaning(a.method)
+	}
+	for _, s := range chatStates {
+		known[s.method] = findMeaning(s.method)
+	}
+	for _, p := range partings {
+		known[p.method] = findMeaning(p.method)
+	}
+	for _, e := range entities {
+		known[e.method] = findMeaning(e.method)
+	}
+	return known
+}()
+
+// findMeaning asks the ancestors of a method what it means.
+func findMeaning(method string) (of meaning) {
+	first := true
 	for m := method; m != ""; m = parent(m) {
+		if p, ok := phrases[m]; ok && first {
+			of.phrase, first = p, false
+		}
 		if t, ok := natives[m]; ok {
-			return t, true
+			of.stanzaType = t
+			break
 		}
 	}
-	return stanzaType{}, false
+	return of
 }
 
 // children puts together the children of the stanza that p is, and returns its kind and type.
@@ -58,10 +101,11 @@ func (r *reader) children(p *psyc.Packet) (xmpp.Kind, string, error) {
 	if psyc.Inherits(p.Method, "_jabber") {
 		return r.verbatim(p, xml)
 	}
-	if ph := phraseOf(p.Method); ph != nil && r.may(ph) {
+	means := meaningOf(p.Method)
+	if ph := means.phrase; ph != nil && r.may(ph) {
 		return r.phrase(p, ph, xml)
 	}
-	if t, ok := native(p.Method); ok {
+	if t := means.stanzaType; t.kind != 0 {
 		switch t.kind {
 		case xmpp.Message:
 			err = r.message(p, t.typ, xml)

@@ -49,7 +49,7 @@ func usualDelay(dst []byte, w *words) []byte {
 	if err != nil || n <= 0 || n > lastSecond {
 		return dst
 	}
-	dst = attribute(append(dst, "<delay xmlns='"+nsDelay+"'"...), "from", []byte(w.from.Bare().String()))
+	dst = attribute(append(dst, "<delay xmlns='"+nsDelay+"'"...), "from", w.from.Bare().String())
 	dst = append(dst, " stamp='"...)
 	return append(time.Unix(n, 0).UTC().AppendFormat(dst, time.RFC3339), "'/>"...)
 }

@@ -109,7 +109,7 @@ func usualFeatures(dst []byte, w *words) []byte {
 		}
 	}
 	dst = append(dst, "><identity"...)
-	dst = attribute(attribute(dst, "category", []byte(category)), "type", []byte(typ))
+	dst = attribute(attribute(dst, "category", category), "type", typ)
 	dst = append(attribute(dst, "name", w.get(varName)), "/>"...)
 	for e, err := range w.list(varFeatures) {
 		if err != nil {
@@ -186,12 +186,12 @@ func usualItems(dst []byte, w *words) []byte {
 			}
 			jid = j.String()
 		}
-		dst = attribute(append(dst, "<item"...), "jid", []byte(jid))
+		dst = attribute(append(dst, "<item"...), "jid", jid)
 		if i < len(nodes) && nodes[i] != noItem {
-			dst = attribute(dst, "node", []byte(nodes[i]))
+			dst = attribute(dst, "node", nodes[i])
 		}
 		if i < len(names) && names[i] != noItem {
-			dst = attribute(dst, "name", []byte(names[i]))
+			dst = attribute(dst, "name", names[i])
 		}
 		dst = append(dst, "/>"...)
 	}

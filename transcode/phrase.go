@@ -95,8 +95,14 @@ func (w *writer) speak(s *xmpp.Stanza, e xmpp.Element, local []byte, f form) str
 	return ""
 }
 
-// details are variables that profile peers get only where they spare the element: few people look at them.
-var details = [...]string{varIdentification, varResource, varRole, varCode}
+// isDetail reports whether a variable is one that profile peers get only where it spares the element: few people look at it.
+func isDetail(name string) bool {
+	switch name {
+	case varIdentification, varResource, varRole, varCode:
+		return true
+	}
+	return false
+}
 
 // phrase returns the element that a method stands for, with the variables said, and takes e out of the skeleton if that is
 // the same.
@@ -107,11 +113,7 @@ func (w *writer) phrase(method string, s *xmpp.Stanza, e xmpp.Element, f form) [
 	}
 	said := w.said[n:len(w.said):len(w.said)]
 	if !w.hollowOut(s, e, markPhrase, said) && s.Kind == xmpp.Presence && !f.plain {
-		w.p.Entity = slices.DeleteFunc(w.p.Entity, func(v psyc.Var) bool { return slices.Contains(details[:], v.Name) })
-		if usual := phraseOf(method).usual; usual != nil {
-			w.said = usual(w.said[:n], w.words(method, s))
-		}
-		said = w.said[n:len(w.said):len(w.said)]
+		w.p.Entity = slices.DeleteFunc(w.p.Entity, func(v psyc.Var) bool { return isDetail(v.Name) })
 	}
 	return said
 }
@@ -127,17 +129,7 @@ func (w *writer) hollowOut(s *xmpp.Stanza, e xmpp.Element, mark byte, usual []by
 }
 
 // phraseOf returns the phrase that a method is, through its closest ancestor; nil if that is none.
-func phraseOf(method string) *phrase {
-	for m := method; m != ""; m = parent(m) {
-		if p, ok := phrases[m]; ok {
-			return p
-		}
-		if _, ok := natives[m]; ok {
-			return nil
-		}
-	}
-	return nil
-}
+func phraseOf(method string) *phrase { return meaningOf(method).phrase }
 
 // words are what an element is made from.
 type words struct {
@@ -165,15 +157,13 @@ func (w *words) jid(name, resource string) uniform.JID {
 }
 
 // attribute appends name='value', with a blank in front, unless there is no value.
-func attribute(dst []byte, name string, value []byte) []byte {
+func attribute[T ~string | ~[]byte](dst []byte, name string, value T) []byte {
 	if len(value) == 0 {
 		return dst
 	}
 	dst = append(append(append(dst, ' '), name...), "='"...)
-	for _, c := range value {
-		if c < ' ' || c >= 0x7F || c == '&' || c == '<' || c == '>' || c == '\'' || c == '"' {
-			return append(xmpp.AppendValue(dst, string(value)), '\'')
-		}
+	if span(value, quotable) < len(value) {
+		return append(xmpp.AppendValue(dst, string(value)), '\'')
 	}
 	return append(append(dst, value...), '\'')
 }
@@ -191,25 +181,39 @@ func leaf(dst []byte, name string, text []byte) []byte {
 // say sets a variable to a text, unless the text is empty or no value in either syntax. The element then differs from
 // what the variables say, and travels whole.
 func (w *writer) say(name, value string, f form) {
-	if value == "" || len(value) > maxValue || !utf8.ValidString(value) {
+	if len(value) > maxValue {
 		return
 	}
-	v := w.keep(value)
-	if f.plain && !plain(value, maxValue) {
-		v = degrade(v, true)
-	} else if !fitsValue(v) {
+	w.sayBytes(name, w.keep(value), f)
+}
+
+// sayBytes is say for a value that lasts as long as the packet.
+func (w *writer) sayBytes(name string, value []byte, f form) {
+	switch {
+	case plain(value, maxValue):
+	case len(value) == 0 || len(value) > maxValue || !utf8.Valid(value):
+		return
+	case f.plain:
+		value = degrade(value, true)
+	case !fitsValue(value):
 		return
 	}
-	w.setBytes(name, v)
+	w.setBytes(name, value)
+}
+
+// sayAttr says what an attribute says.
+func (w *writer) sayAttr(name string, e xmpp.Element, attr string, f form) {
+	value, _ := e.AttrBytes(attr)
+	w.sayBytes(name, value, f)
 }
 
 // sayAddress sets variables to what a JID spells.
-func (w *writer) sayAddress(name, resource, jid string, f form) {
-	j, err := uniform.RelayJID(jid)
+func (w *writer) sayAddress(name, resource string, jid []byte, f form) {
+	j, err := w.book.spelling(jid)
 	if err != nil {
 		return
 	}
-	w.say(name, j.Uniform().String(), f)
+	w.say(name, w.book.uniform(j), f)
 	if j.Resource() != "" && !f.plain && resource != "" {
 		w.say(resource, j.Resource(), f)
 	}

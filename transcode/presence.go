@@ -205,6 +205,20 @@ func availabilityOf(method string, degree psyc.Value) availability {
 	if len(degree) > 0 && '0' <= degree[0] && degree[0] <= '9' {
 		return availabilities[degree[0]-'0']
 	}
+	switch method { // as nearly everybody spells them
+	case methodAbsent:
+		return availabilities[1]
+	case methodVacation:
+		return availabilities[2]
+	case methodAway:
+		return availabilities[3]
+	case methodBusy:
+		return availabilities[4]
+	case methodHere:
+		return availabilities[7]
+	case methodTalkative:
+		return availabilities[8]
+	}
 	switch {
 	case psyc.Matches(method, "_absent_vacation"):
 		return availabilities[2]

@@ -1,6 +1,7 @@
 package transcode
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 
@@ -73,8 +74,7 @@ func sayEnter(w *writer, s *xmpp.Stanza, e xmpp.Element, f form) string {
 	}
 	w.sayNick(varTargetResource, s.To, f)
 	if h, ok := e.Child(nsMUC, "history"); ok {
-		most, _ := h.Attr("maxstanzas")
-		w.say(varHistory, most, f)
+		w.sayAttr(varHistory, h, "maxstanzas", f)
 	}
 	if password, ok := e.Child(nsMUC, "password"); ok {
 		w.say(varPassword, password.Text(), f)
@@ -106,24 +106,26 @@ func sayOccupant(w *writer, s *xmpp.Stanza, e xmpp.Element, f form) string {
 	if !ok || s.Type != "" && s.Type != "unavailable" || s.From.Resource() == "" {
 		return ""
 	}
-	var codes []string
+	n := len(w.buf)
 	for c := range e.Children() {
-		if code, _ := c.Attr("code"); code != "" && c.Is(nsMUCUser, "status") {
-			codes = append(codes, code)
+		if code, _ := c.AttrBytes("code"); len(code) > 0 && c.Is(nsMUCUser, "status") {
+			if len(w.buf) > n {
+				w.buf = append(w.buf, ' ')
+			}
+			w.buf = append(w.buf, code...)
 		}
 	}
+	codes := w.buf[n:len(w.buf):len(w.buf)]
 	method, code := methodNoticeEnter, ""
 	switch {
 	case s.Type != "":
 		method = methodNoticeLeave
-		for _, p := range partings {
-			for _, c := range codes {
-				if c == p.code {
-					method, code = p.method, c
-				}
+		for i := range partings {
+			if p := &partings[i]; hasCode(codes, p.code) {
+				method, code = p.method, p.code
 			}
 		}
-	case contained(codes, "110"):
+	case hasCode(codes, "110"):
 		method, code = methodEntered, "110"
 	default:
 		if _, shows := s.Child("", "show"); shows {
@@ -131,37 +133,36 @@ func sayOccupant(w *writer, s *xmpp.Stanza, e xmpp.Element, f form) string {
 		}
 	}
 	w.sayNick(varSourceResource, s.From, f)
-	affiliation, _ := item.Attr("affiliation")
+	affiliation, _ := item.AttrBytes("affiliation")
 	for _, d := range duties {
-		if d.affiliation == affiliation && affiliation != "none" {
+		if d.affiliation == string(affiliation) && d.affiliation != "none" {
 			w.set(varDuty, d.duty)
 		}
 	}
-	if role, _ := item.Attr("role"); role != usualRole(s.Type != "") {
-		w.say(varRole, role, f)
+	if role, _ := item.AttrBytes("role"); string(role) != usualRole(s.Type != "") {
+		w.sayBytes(varRole, role, f)
 	}
-	if jid, ok := item.Attr("jid"); ok {
+	if jid, ok := item.AttrBytes("jid"); ok {
 		w.sayAddress(varIdentification, varResource, jid, f)
 	}
-	if nick, ok := item.Attr("nick"); ok {
-		w.say(varNickNew, nick, f)
-	}
+	w.sayAttr(varNickNew, item, "nick", f)
 	if actor, ok := item.Child(nsMUCUser, "actor"); ok {
-		nick, _ := actor.Attr("nick")
-		w.say(varNickActor, nick, f)
+		w.sayAttr(varNickActor, actor, "nick", f)
 	}
 	if reason, ok := item.Child(nsMUCUser, "reason"); ok {
 		w.say(varReason, reason.Text(), f)
 	}
-	if all := strings.Join(codes, " "); all != code {
-		w.say(varCode, all, f)
+	if string(codes) != code {
+		w.sayBytes(varCode, codes, f)
 	}
 	return method
 }
 
-func contained(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
+// hasCode reports whether a status code is among codes, which have blanks between them.
+func hasCode(codes []byte, code string) bool {
+	for len(codes) > 0 {
+		var c []byte
+		if c, codes, _ = bytes.Cut(codes, []byte(" ")); string(c) == code {
 			return true
 		}
 	}
@@ -184,16 +185,16 @@ func usualOccupant(dst []byte, w *words) []byte {
 			affiliation = d.affiliation
 		}
 	}
-	role := w.get(varRole)
-	if len(role) == 0 {
-		role = psyc.Value(usualRole(left))
+	role := string(w.get(varRole))
+	if role == "" {
+		role = usualRole(left)
 	}
 	jid := w.jid(varIdentification, varResource)
 	if jid.IsZero() && len(w.relay) > 0 {
 		jid, _ = w.book.jid(w.relay, nil)
 	}
 	dst = append(append(append(dst, "<x xmlns='"+nsMUCUser+"'><item affiliation='"...), affiliation...), '\'')
-	dst = attribute(dst, "jid", []byte(jid.String()))
+	dst = attribute(dst, "jid", jid.String())
 	dst = attribute(attribute(dst, "nick", w.get(varNickNew)), "role", role)
 	actor, reason := w.get(varNickActor), w.get(varReason)
 	if len(actor) == 0 && len(reason) == 0 {
@@ -205,12 +206,12 @@ func usualOccupant(dst []byte, w *words) []byte {
 		}
 		dst = append(leaf(dst, "reason", reason), "</item>"...)
 	}
-	codes := string(w.get(varCode))
-	if codes == "" {
-		codes = impliedCode(w.method)
-	}
-	for code := range strings.FieldsSeq(codes) {
-		dst = append(attribute(append(dst, "<status"...), "code", []byte(code)), "/>"...)
+	if codes := w.get(varCode); len(codes) > 0 {
+		for code := range bytes.FieldsSeq(codes) {
+			dst = append(attribute(append(dst, "<status"...), "code", code), "/>"...)
+		}
+	} else if code := impliedCode(w.method); code != "" {
+		dst = append(attribute(append(dst, "<status"...), "code", code), "/>"...)
 	}
 	return append(dst, "</x>"...)
 }
@@ -241,12 +242,12 @@ func sayMUCUser(w *writer, s *xmpp.Stanza, e xmpp.Element, f form) string {
 		return ""
 	}
 	method := methodInvite
-	if to, ok := invite.Attr("to"); ok {
+	if to, ok := invite.AttrBytes("to"); ok {
 		w.sayAddress(varInvitation, varResource, to, f)
 	} else {
-		from, _ := invite.Attr("from")
+		from, _ := invite.AttrBytes("from")
 		w.sayAddress(varIdentification, varResource, from, f)
-		w.say(varPlace, s.From.Uniform().String(), f)
+		w.say(varPlace, w.book.uniform(s.From), f)
 		method = methodPlaceInvitation
 	}
 	if reason, ok := invite.Child(nsMUCUser, "reason"); ok {
@@ -281,7 +282,7 @@ func mediated(dst []byte, w *words, attr, jid string) []byte {
 
 // sayInvitation reads an invitation from person to person (XEP-0249).
 func sayInvitation(w *writer, s *xmpp.Stanza, e xmpp.Element, f form) string {
-	jid, _ := e.Attr("jid")
+	jid, _ := e.AttrBytes("jid")
 	if !wordless(s, "") {
 		return ""
 	}
@@ -290,15 +291,13 @@ func sayInvitation(w *writer, s *xmpp.Stanza, e xmpp.Element, f form) string {
 	if len(w.p.Entity) == n {
 		return ""
 	}
-	password, _ := e.Attr("password")
-	w.say(varPassword, password, f)
-	reason, _ := e.Attr("reason")
-	w.say(varReason, reason, f)
+	w.sayAttr(varPassword, e, "password", f)
+	w.sayAttr(varReason, e, "reason", f)
 	return methodInvitation
 }
 
 func usualInvitation(dst []byte, w *words) []byte {
-	dst = attribute(append(dst, "<x xmlns='"+nsConference+"'"...), "jid", []byte(w.jid(varPlace, "").String()))
+	dst = attribute(append(dst, "<x xmlns='"+nsConference+"'"...), "jid", w.jid(varPlace, "").String())
 	dst = attribute(dst, "password", w.get(varPassword))
 	return append(attribute(dst, "reason", w.get(varReason)), "/>"...)
 }
@@ -311,13 +310,12 @@ func sayAdmin(w *writer, s *xmpp.Stanza, e xmpp.Element, f form) string {
 	}
 	role, _ := item.Attr("role")
 	affiliation, _ := item.Attr("affiliation")
-	nick, _ := item.Attr("nick")
-	jid, _ := item.Attr("jid")
+	jid, _ := item.AttrBytes("jid")
 	method := ""
 	n := len(w.p.Entity)
 	switch {
 	case role == "none" && affiliation == "":
-		w.say(varPerson, nick, f)
+		w.sayAttr(varPerson, item, "nick", f)
 		method = methodKick
 	case affiliation == "outcast" && role == "":
 		w.sayAddress(varPerson, "", jid, f)

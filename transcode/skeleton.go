@@ -2,6 +2,8 @@ package transcode
 
 import (
 	"bytes"
+	"encoding/binary"
+	"math/bits"
 
 	"github.com/switchyard-im/switchyard/xmpp"
 )
@@ -91,7 +93,7 @@ type fill [marks + 1]struct{ start, end int }
 // fill appends the skeleton with its hollows filled and its abbreviations written out.
 func (t *filling) fill(dst, skeleton []byte, at *fill, e escaping) ([]byte, error) {
 	for {
-		i := span(skeleton, verbatim)
+		i := beforeMark(skeleton)
 		dst = append(dst, skeleton[:i]...)
 		if i == len(skeleton) {
 			return dst, nil
@@ -122,6 +124,24 @@ func (t *filling) fill(dst, skeleton []byte, at *fill, e escaping) ([]byte, erro
 		}
 		at[m].end = len(dst)
 		skeleton = skeleton[i+1:]
+	}
+}
+
+// beforeMark returns how many bytes at the start of a skeleton are neither marks nor abbreviations. It looks at eight at a
+// time: nearly all are above the control characters.
+func beforeMark(skeleton []byte) int {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	for i := 0; ; i++ {
+		for ; len(skeleton)-i >= 8; i += 8 {
+			x := binary.LittleEndian.Uint64(skeleton[i:])
+			if low := (x - ' '*ones) &^ x & high; low != 0 { // a bit for each byte below the blank, the lowest is exact
+				i += bits.TrailingZeros64(low) / 8
+				break
+			}
+		}
+		if i == len(skeleton) || class[skeleton[i]]&verbatim == 0 {
+			return i
+		}
 	}
 }
 

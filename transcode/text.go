@@ -166,6 +166,7 @@ func appendText(dst []byte, text []byte, e escaping) []byte {
 const (
 	literal   = 1 << iota // ASCII that is written as it is in character data, whatever the escaping
 	printable             // may stand in a header line: ASCII without controls
+	quotable              // ASCII that is written as it is in the value of an attribute
 	inLines               // may stand in a line of PSYC 0.9
 	verbatim              // stands for itself in a skeleton: neither mark nor abbreviation
 )
@@ -178,6 +179,9 @@ var class = func() (of [256]uint8) {
 		}
 		if c >= ' ' && c < 0x7F {
 			of[c] |= printable
+		}
+		if c >= ' ' && c < 0x7F && of[c]&literal != 0 {
+			of[c] |= quotable
 		}
 		if c != 0 && c != '\b' && c != '\r' && c != 0xFF {
 			of[c] |= inLines
