@@ -1,7 +1,7 @@
 package transcode
 
 import (
-	"iter"
+	"bytes"
 	"strings"
 
 	"github.com/switchyard-im/switchyard/psyc"
@@ -34,8 +34,11 @@ var entities = [...]struct{ category, method string }{
 	{"server", methodFeatures + "_server"},
 }
 
-// identities are psyced's words for identities. All others are category and type with a slash between.
-var identities = [...]struct{ identity, category, typ string }{
+// An identity is what an entity is, and psyced's word for that.
+type identity struct{ word, category, typ string }
+
+// identities are those that psyced has a word for. All others are category and type with a slash between.
+var identities = [...]identity{
 	{"administrator", "account", "admin"},
 	{"newbie", "account", "anonymous"},
 	{"person", "account", "registered"},
@@ -60,70 +63,100 @@ func sayFeatures(w *writer, s *xmpp.Stanza, e xmpp.Element, f form) string {
 	if !ok || s.Type != "result" {
 		return ""
 	}
-	category, _ := identity.Attr("category")
-	typ, _ := identity.Attr("type")
-	w.say(varIdentity, identityOf(category, typ), f)
-	name, _ := identity.Attr("name")
-	w.say(varName, name, f)
-	node, _ := e.Attr("node")
-	w.say(varFragment, node, f)
-	n, ok := len(w.buf), true
+	category, _ := identity.AttrBytes("category")
+	w.sayIdentity(identity, category, f)
+	w.sayAttr(varName, identity, "name", f)
+	w.sayAttr(varFragment, e, "node", f)
+	n, ok, known := len(w.buf), true, 0
 	for c := range e.Children() {
-		if c.Is(nsDiscoInfo, "feature") {
-			feature, _ := c.Attr("var")
-			for i := range features {
-				if features[i].namespace == feature {
-					feature = features[i].feature
-				}
-			}
-			ok = ok && w.sayElement(n, feature)
+		switch {
+		case c.Is(nsDiscoInfo, "feature"):
+			feature, _ := c.AttrBytes("var")
+			ok = ok && w.sayElement(n, featureOf(feature))
+			known++
+		case known == 0 && c == identity:
+		case !f.plain:
+			return "" // there is more to it, or it is in another order: it travels whole
 		}
 	}
 	if ok && len(w.buf) > n {
 		w.setBytes(varFeatures, w.buf[n:len(w.buf):len(w.buf)])
 	}
-	for _, entity := range entities {
-		if entity.category == category {
-			return entity.method
+	for i := range entities {
+		if entities[i].category == string(category) {
+			return entities[i].method
 		}
 	}
 	return methodFeatures
 }
 
-// identityOf returns what PSYC calls an identity.
-func identityOf(category, typ string) string {
+// sayIdentity says what PSYC calls an identity.
+func (w *writer) sayIdentity(identity xmpp.Element, category []byte, f form) {
+	typ, _ := identity.AttrBytes("type")
 	for i := range identities {
-		if identities[i].category == category && identities[i].typ == typ {
-			return identities[i].identity
+		if known := &identities[i]; known.category == string(category) && known.typ == string(typ) {
+			w.set(varIdentity, known.word)
+			return
 		}
 	}
-	return category + "/" + typ
+	n := len(w.buf)
+	w.buf = append(append(append(w.buf, category...), '/'), typ...)
+	w.sayBytes(varIdentity, w.buf[n:len(w.buf):len(w.buf)], f)
+}
+
+// featureOf returns what PSYC calls a feature.
+func featureOf(namespace []byte) []byte {
+	for i := range features {
+		if known := &features[i]; known.namespace == string(namespace) {
+			return []byte(known.feature)
+		}
+	}
+	return namespace
 }
 
 func usualFeatures(dst []byte, w *words) []byte {
 	dst = attribute(append(dst, "<query xmlns='"+nsDiscoInfo+"'"...), "node", w.get(varFragment))
-	category, typ, _ := strings.Cut(string(w.get(varIdentity)), "/")
-	for _, i := range identities {
-		if i.identity == category && typ == "" {
-			category, typ = i.category, i.typ
-		}
-	}
 	dst = append(dst, "><identity"...)
-	dst = attribute(attribute(dst, "category", category), "type", typ)
+	category, typ, _ := bytes.Cut(w.get(varIdentity), []byte("/"))
+	if known := identityOf(category); known != nil && len(typ) == 0 {
+		dst = attribute(attribute(dst, "category", known.category), "type", known.typ)
+	} else {
+		dst = attribute(attribute(dst, "category", category), "type", typ)
+	}
 	dst = append(attribute(dst, "name", w.get(varName)), "/>"...)
-	for e, err := range w.list(varFeatures) {
+	for e, err := range w.get(varFeatures).List() {
 		if err != nil {
 			break
 		}
-		feature := e.Value
-		for i := range features {
-			if features[i].feature == string(feature) {
-				feature = psyc.Value(features[i].namespace)
-			}
+		dst = append(dst, "<feature"...)
+		if known := namespaceOf(e.Value); known != "" {
+			dst = attribute(dst, "var", known)
+		} else {
+			dst = attribute(dst, "var", e.Value)
 		}
-		dst = append(attribute(append(dst, "<feature"...), "var", feature), "/>"...)
+		dst = append(dst, "/>"...)
 	}
 	return append(dst, "</query>"...)
+}
+
+// identityOf returns the identity that psyced has a word for, nil if it has none.
+func identityOf(word []byte) *identity {
+	for i := range identities {
+		if identities[i].word == string(word) {
+			return &identities[i]
+		}
+	}
+	return nil
+}
+
+// namespaceOf returns the feature that psyced has a word for, "" if it has none.
+func namespaceOf(word []byte) string {
+	for i := range features {
+		if features[i].feature == string(word) {
+			return features[i].namespace
+		}
+	}
+	return ""
 }
 
 // sayItems reads the items of an entity. Three lists run beside each other; what an item has not is "-" there.
@@ -203,7 +236,7 @@ func usualItems(dst []byte, w *words) []byte {
 func (w *writer) sayList(name string, list []string) {
 	n := len(w.buf)
 	for _, s := range list {
-		if !w.sayElement(n, s) {
+		if !w.sayElement(n, []byte(s)) {
 			return
 		}
 	}
@@ -213,27 +246,18 @@ func (w *writer) sayList(name string, list []string) {
 }
 
 // sayElement appends an element to the list that begins at n, if it may stand in one.
-func (w *writer) sayElement(n int, s string) bool {
-	if !plain(s, maxValue) || len(w.buf)-n > maxDiscoLength {
+func (w *writer) sayElement(n int, value []byte) bool {
+	if !plain(value, maxValue) || len(w.buf)-n > maxDiscoLength {
 		return false
 	}
-	w.buf = psyc.AppendList(w.buf, "", psyc.Element{Value: psyc.Value(s)})
+	w.buf = psyc.AppendList(w.buf, "", psyc.Element{Value: value})
 	return true
-}
-
-// list yields the elements of a list; no value is none.
-func (w *words) list(name string) iter.Seq2[psyc.Element, error] {
-	v := w.get(name)
-	if len(v) == 0 {
-		return func(func(psyc.Element, error) bool) {}
-	}
-	return v.List()
 }
 
 // listed returns the elements of a list; one that is broken ends there.
 func (w *words) listed(name string) []string {
 	var out []string
-	for e, err := range w.list(name) {
+	for e, err := range w.get(name).List() {
 		if err != nil {
 			break
 		}

@@ -48,7 +48,7 @@ func (w *writer) payload(s *xmpp.Stanza, f form) bool {
 		return false // it is laid out for eyes, which no variable says
 	}
 	for e := range s.Children() {
-		method := w.speak(s, e, localName(e), f)
+		method := w.speak(s, e, e.Local(), f)
 		if method == "" {
 			return false
 		}

@@ -42,7 +42,7 @@ func (w *writer) message(s *xmpp.Stanza, f form) bool {
 	var seen [marks + 1]bool
 	n, said := len(w.p.Entity), ""
 	for e := range s.Children() {
-		local := localName(e)
+		local := e.Local()
 		switch m := markOf(e, local, space); {
 		case m != 0:
 			if m != markStatus && !seen[m] {

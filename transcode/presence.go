@@ -92,7 +92,7 @@ func (w *writer) presence(s *xmpp.Stanza, f form) bool {
 	var seen [marks + 1]bool
 	show, shows, said := "", 0, ""
 	for e := range s.Children() {
-		local := localName(e)
+		local := e.Local()
 		switch m := markOf(e, local, space); {
 		case string(local) == "show" && e.Is(space, "show"):
 			show = e.Text()

@@ -147,43 +147,32 @@ func beforeMark(skeleton []byte) int {
 
 // markOf returns the mark that stands for the text of e, whose local name is given, 0 if it has none.
 func markOf(e xmpp.Element, local []byte, space string) int {
-	mark, name := 0, ""
 	switch string(local) {
 	case "body":
-		mark, name = markBody, "body"
+		if e.Is(space, "body") {
+			return markBody
+		}
 	case "subject":
-		mark, name = markSubject, "subject"
+		if e.Is(space, "subject") {
+			return markSubject
+		}
 	case "status":
-		mark, name = markStatus, "status"
+		if e.Is(space, "status") {
+			return markStatus
+		}
 	case "nick":
-		mark, name, space = markNick, "nick", nsNick
-	}
-	if mark == 0 || !e.Is(space, name) {
-		return 0
-	}
-	return mark
-}
-
-// localName returns the name of e without its prefix. Most elements are known by it for what they are not.
-func localName(e xmpp.Element) []byte {
-	name := e.Raw()[1:]
-	from := 0
-	for i, c := range name {
-		switch c {
-		case ':':
-			from = i + 1
-		case ' ', '/', '>', '\t', '\n', '\r':
-			return name[from:i]
+		if e.Is(nsNick, "nick") {
+			return markNick
 		}
 	}
-	return name[from:]
+	return 0
 }
 
 // check makes sure that each text went into the element that its mark belongs to, and makes up all of its content.
 func (at *fill) check(s *xmpp.Stanza) error {
 	left := *at
 	for e := range s.Children() {
-		m := markOf(e, localName(e), stanzaSpace(s))
+		m := markOf(e, e.Local(), stanzaSpace(s))
 		start, inner, innerEnd, end := e.Span()
 		if m != 0 && left[m].start == inner && left[m].end == innerEnd {
 			left[m].end = 0

@@ -42,6 +42,14 @@ func (e Element) Is(space, local string) bool {
 	return string(e.ix.Local(n)) == local && string(e.ix.Space(n.Space)) == space
 }
 
+// Local returns the name of e without prefix and namespace; it borrows like the element.
+func (e Element) Local() []byte {
+	if e.ix == nil {
+		return nil
+	}
+	return e.ix.Local(e.node())
+}
+
 // Attr returns an attribute without namespace.
 func (e Element) Attr(local string) (value string, ok bool) {
 	return e.attr(xmlscan.NoSpace, "", local)
