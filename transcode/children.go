@@ -1,6 +1,8 @@
 package transcode
 
 import (
+	"bytes"
+
 	"github.com/switchyard-im/switchyard/psyc"
 	"github.com/switchyard-im/switchyard/xmpp"
 )
@@ -142,7 +144,7 @@ func (r *reader) may(ph *phrase) bool {
 
 // phrase reads a method that stands for a child element.
 func (r *reader) phrase(p *psyc.Packet, ph *phrase, xml []byte) (kind xmpp.Kind, typ string, err error) {
-	if ph.usual != nil {
+	if ph.usual != nil && r.wants(xml, markPhrase) {
 		r.said = ph.usual(r.said, r.words(p))
 	}
 	r.texts[markPhrase] = r.said
@@ -165,6 +167,11 @@ func (r *reader) phrase(p *psyc.Packet, ph *phrase, xml []byte) (kind xmpp.Kind,
 		err = r.assemble(xml, r.usual)
 	}
 	return ph.kind, ph.typ, err
+}
+
+// wants reports whether the element that a mark stands for is needed: skeletons have it where variables do not say it all.
+func (r *reader) wants(xml []byte, mark byte) bool {
+	return !r.v.has[fieldXML] || bytes.IndexByte(xml, mark) >= 0
 }
 
 // words returns what the element of a packet's method is made from.
@@ -216,7 +223,7 @@ func (r *reader) message(p *psyc.Packet, typ string, xml []byte) error {
 	default:
 		r.texts[markBody] = p.Body
 	}
-	if psyc.Inherits(p.Method, methodMessage) && (r.v.has[fieldTimePlace] || r.v.has[fieldTimeLog]) {
+	if (r.v.has[fieldTimePlace] || r.v.has[fieldTimeLog]) && psyc.Inherits(p.Method, methodMessage) && r.wants(xml, markDelay) {
 		n := len(r.said)
 		r.said = usualDelay(r.said, r.words(p))
 		r.texts[markDelay] = r.said[n:len(r.said):len(r.said)]

@@ -22,10 +22,10 @@ type surroundings struct {
 // [Limits] apply. An error is a *[StreamError] that says what is wrong where, and leaves the stanza as it was.
 // The stanza borrows children.
 func (s *Stanza) SetRaw(children []byte) error {
-	return s.setChildren(children, Limits{}.orDefault())
+	return s.setChildren(children, &usualLimits)
 }
 
-func (s *Stanza) setChildren(children []byte, lim Limits) error {
+func (s *Stanza) setChildren(children []byte, lim *Limits) error {
 	if len(children) > lim.Stanza {
 		return tooLong(lim.Stanza, 0)
 	}
@@ -96,5 +96,5 @@ func (s *Stanza) SetText(local, text string) {
 	}
 	unlimited := Limits{maxStanza, maxStanza, maxStanza, 1<<16 - 1, 1<<16 - 1, maxStanza}
 	// Only the size can be wrong: everything else was good before, or has been made here.
-	_ = s.setChildren(b, unlimited)
+	_ = s.setChildren(b, &unlimited)
 }

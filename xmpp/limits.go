@@ -37,6 +37,9 @@ func (l Limits) orDefault() Limits {
 	return l
 }
 
+// usualLimits are the defaults.
+var usualLimits = Limits{}.orDefault()
+
 // unauthenticated lowers l to what a peer gets that has not proved who it is.
 func (l Limits) unauthenticated() Limits {
 	l = l.orDefault()
