@@ -206,17 +206,17 @@ func same(p, q *psyc.Packet) bool {
 
 // contains reports whether vars have v, at the place where they should or else as the only one of that name.
 func contains(vars psyc.Vars, v *psyc.Var, at int) bool {
+	if at < len(vars) && vars[at].Name == v.Name {
+		return bytes.Equal(vars[at].Value, v.Value)
+	}
 	found := 0
 	for i := range vars {
-		w := &vars[(at+i)%len(vars)]
+		w := &vars[i]
 		if w.Name != v.Name {
 			continue
 		}
 		if found++; found > 1 || !bytes.Equal(w.Value, v.Value) {
 			return false
-		}
-		if i == 0 {
-			return true
 		}
 	}
 	return found == 1

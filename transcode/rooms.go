@@ -142,7 +142,7 @@ func sayOccupant(w *writer, s *xmpp.Stanza, e xmpp.Element, f form) string {
 	if role, _ := item.AttrBytes("role"); string(role) != usualRole(s.Type != "") {
 		w.sayBytes(varRole, role, f)
 	}
-	if jid, ok := item.AttrBytes("jid"); ok {
+	if jid, ok := item.AttrBytes("jid"); ok && (f.plain || ordered(item)) {
 		w.sayAddress(varIdentification, varResource, jid, f)
 	}
 	w.sayAttr(varNickNew, item, "nick", f)
@@ -156,6 +156,12 @@ func sayOccupant(w *writer, s *xmpp.Stanza, e xmpp.Element, f form) string {
 		w.sayBytes(varCode, codes, f)
 	}
 	return method
+}
+
+// ordered reports whether an item may be spelt as usualOccupant does it. If not it travels as XML, address and all.
+func ordered(item xmpp.Element) bool {
+	role := bytes.Index(item.Raw(), []byte(" role="))
+	return role < 0 || bytes.Index(item.Raw(), []byte(" jid=")) < role
 }
 
 // hasCode reports whether a status code is among codes, which have blanks between them.

@@ -121,7 +121,7 @@ func (r *reader) addresses(p *psyc.Packet, book *addressBook, strip bool) error 
 // occupant returns the nick of who speaks in a place, as the place gave it.
 func (r *reader) occupant(p *psyc.Packet, place []byte, cast bool) []byte {
 	switch {
-	case len(place) == 0 || !hasOccupant(p.Method):
+	case len(place) == 0 || len(r.nick()) == 0 || !hasOccupant(p.Method):
 		return nil
 	case cast && isPlace(place):
 	case r.v.has[fieldSourceResource], psyc.Inherits(p.Method, methodPublic):
