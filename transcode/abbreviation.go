@@ -33,6 +33,14 @@ var longForms = func() (long [0x20][]byte) {
 	return long
 }()
 
+// holdMarks tells which of them hold a mark.
+var holdMarks = func() (marked [0x20]bool) {
+	for short, long := range longForms {
+		marked[short] = bytes.ContainsFunc(long, func(r rune) bool { return r <= marks })
+	}
+	return marked
+}()
+
 // firsts and seconds tell which abbreviations have a byte as the first or the second of their rare ones: one bit for each.
 var firsts, seconds = func() (first, second [256]uint8) {
 	for i, a := range abbreviations {

@@ -9,7 +9,7 @@ import (
 // addressBook remembers how recent addresses are spelt on the other side: a link carries the same few pairs again and
 // again, and preparing a name costs more than all the rest of a conversion.
 type addressBook struct {
-	uniforms map[uniform.JID]string
+	uniforms map[string]string // by JID
 	jids     map[string]uniform.JID
 	spelt    map[string]uniform.JID // by what is spelt as a JID
 	key      []byte
@@ -20,14 +20,14 @@ const addresses = 256
 
 // uniform returns the psyc spelling of j without its resource.
 func (b *addressBook) uniform(j uniform.JID) string {
-	if u, ok := b.uniforms[j]; ok {
+	if u, ok := b.uniforms[j.String()]; ok {
 		return u
 	}
 	if b.uniforms == nil || len(b.uniforms) >= addresses {
-		b.uniforms = make(map[uniform.JID]string)
+		b.uniforms = make(map[string]string)
 	}
 	u := j.Uniform().String()
-	b.uniforms[j] = u
+	b.uniforms[j.String()] = u
 	return u
 }
 

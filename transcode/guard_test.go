@@ -18,13 +18,13 @@ import (
 // roundTripRatios are how many times faster than reading and writing a stanza with etree it has to be to convert it to a
 // packet and back. What travels natively is looked at most closely: the receiver makes sure that it will travel back.
 var roundTripRatios = map[string]float64{
-	"chat":         4,
+	"chat":         4.5,
 	"disco":        14,
 	"disco-native": 5,
-	"muc":          2.5,
-	"presence":     4,
+	"muc":          3,
+	"presence":     4.5,
 	"pubsub":       14,
-	"xhtml":        4.5,
+	"xhtml":        5.5,
 }
 
 // A machine that is busy with other things slows single rounds down. The best of many rounds, taken in turns, is hardly

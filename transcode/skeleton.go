@@ -101,7 +101,9 @@ func (t *filling) fill(dst, skeleton []byte, at *fill, e escaping) ([]byte, erro
 		m := skeleton[i]
 		if m > marks {
 			var err error
-			if dst, err = t.fill(dst, longForms[m], at, e); err != nil {
+			if !holdMarks[m] {
+				dst = append(dst, longForms[m]...)
+			} else if dst, err = t.fill(dst, longForms[m], at, e); err != nil {
 				return nil, err
 			}
 			if len(dst) > longestSkeleton {
