@@ -24,7 +24,7 @@ func (f form) renderer() psyc.Renderer {
 }
 
 // fitsLines reports whether all bytes of text arrive as they are in lines.
-func fitsLines(text []byte) bool { return span(text, inLines) == len(text) }
+func fitsLines(text []byte) bool { return prefixOf(text, inLines) == len(text) }
 
 // fitsValue reports whether text may be the value of a variable: continuation lines begin with a tab, so that any line
 // will do, but blanks before the first are lost.

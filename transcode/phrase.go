@@ -162,7 +162,7 @@ func attribute[T ~string | ~[]byte](dst []byte, name string, value T) []byte {
 		return dst
 	}
 	dst = append(append(append(dst, ' '), name...), "='"...)
-	if span(value, quotable) < len(value) {
+	if prefixOf(value, quotable) < len(value) {
 		return append(xmpp.AppendValue(dst, string(value)), '\'')
 	}
 	return append(append(dst, value...), '\'')

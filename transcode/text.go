@@ -68,7 +68,7 @@ func (s *style) unescape(dst, raw []byte) ([]byte, bool) {
 	from := len(dst)
 	was := *s
 	for {
-		i := span(raw, literal)
+		i := prefixOf(raw, literal)
 		dst = append(dst, raw[:i]...)
 		if i == len(raw) {
 			return dst, true
@@ -123,7 +123,7 @@ func namedReference(b []byte) (c byte, bit escaping, n int) {
 // reference because a parser would read it as a line feed.
 func appendText(dst []byte, text []byte, e escaping) []byte {
 	for {
-		i := span(text, literal)
+		i := prefixOf(text, literal)
 		dst = append(dst, text[:i]...)
 		if i == len(text) {
 			return dst
@@ -193,8 +193,8 @@ var class = func() (of [256]uint8) {
 	return of
 }()
 
-// span returns how many bytes at the start of b are of a class.
-func span[T ~string | ~[]byte](b T, of uint8) int {
+// prefixOf returns how many bytes at the start of b are of a class.
+func prefixOf[T ~string | ~[]byte](b T, of uint8) int {
 	for i := range len(b) {
 		if class[b[i]]&of == 0 {
 			return i
@@ -209,7 +209,7 @@ func plain[T ~string | ~[]byte](v T, max int) bool {
 	if len(v) == 0 || len(v) > max || v[0] == ' ' || v[len(v)-1] == ' ' {
 		return false
 	}
-	n := span(v, printable)
+	n := prefixOf(v, printable)
 	return n == len(v) || plainUnicode(string(v[n:]))
 }
 

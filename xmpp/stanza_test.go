@@ -283,6 +283,42 @@ func TestChildren(t *testing.T) {
 	}
 }
 
+func TestElementBytes(t *testing.T) {
+	s := parse(t, "<message xmlns:p='urn:p'><p:x a='1 &lt; 2' b='' p:a='no'/></message>")
+	x, ok := s.Child("urn:p", "x")
+	if !ok || string(x.Local()) != "x" {
+		t.Errorf("local name %q", x.Local())
+	}
+	for local, want := range map[string]string{"a": "1 < 2", "b": ""} {
+		if got, ok := x.AttrBytes(local); !ok || string(got) != want {
+			t.Errorf("%s is %q, %v", local, got, ok)
+		}
+	}
+	if got, ok := x.AttrBytes("c"); ok || got != nil {
+		t.Errorf("c is %q", got)
+	}
+	if got, ok := (Element{}).AttrBytes("a"); ok || got != nil || (Element{}).Local() != nil {
+		t.Errorf("zero element with %q", got)
+	}
+}
+
+func TestDeclaresContent(t *testing.T) {
+	for in, want := range map[string]bool{
+		"<message><body>jabber:client</body></message>":                               false,
+		"<message><x a='jabber:client' xmlns='jabber:x:oob'/></message>":              false,
+		"<message><x xmlns='urn:x'><body xmlns='jabber:client'/></x></message>":       false,
+		"<message><body xmlns='jabber:server'/></message>":                            true,
+		"<message><a/><p:b xmlns:p='jabber:client'/></message>":                       true,
+		"<message><x xmlns='urn:x' xmlns:p='jabber:component:accept'/></message>":     true,
+		"<message><body xmlns='jabber:cl&#105;ent'/></message>":                       true,
+		"<message xmlns:p='jabber:client'><p:body xmlns='urn:y'>a</p:body></message>": false,
+	} {
+		if got := parse(t, in).DeclaresContent(); got != want {
+			t.Errorf("%s: %v", in, got)
+		}
+	}
+}
+
 func TestZeroElement(t *testing.T) {
 	var e Element
 	if e.Name().Local != "" || e.Text() != "" || e.Raw() != nil || e.Inner() != nil || !e.IsZero() || !e.Clone().IsZero() || e.Is("", "") {
