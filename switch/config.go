@@ -73,10 +73,10 @@ type Config struct {
 	// Set by the router that owns the Config: one dialback feature for all its streams, the way of error replies
 	// that streams make by themselves, what peers turned out to speak, the order of links, who runs what nobody need wait for, and whether peers can prove
 	// nothing any more, because we are about to leave.
-	dialback *xmpp.Feature
-	answer   func(*xmpp.Stanza)
-	spoken   *memory
-	arrivals *arrivals
+	dialback  *xmpp.Feature
+	answer    func(*xmpp.Stanza)
+	spoken    *memory
+	arrivals  *arrivals
 	delivered func([]*queued) // told of what peers have acknowledged
 
 	behind  func(func())

@@ -35,6 +35,7 @@ type flight struct {
 
 type flying struct {
 	number uint64
+	sent   time.Time
 	*queued
 }
 
@@ -52,7 +53,7 @@ func (f *flight) add(number uint64, q *queued) (over *tail, acknowledged bool) {
 	for at > 0 && f.items[at-1].number > number {
 		at--
 	}
-	f.items = slices.Insert(f.items, at, flying{number, q})
+	f.items = slices.Insert(f.items, at, flying{number, time.Now(), q})
 	return nil, false
 }
 
@@ -67,6 +68,19 @@ func (f *flight) acknowledge(n uint64) (delivered []*queued) {
 	}
 	f.items = slices.Delete(f.items, 0, i)
 	return delivered
+}
+
+// sentBefore returns the number of the last stanza that was sent before t, 0 if there is none.
+func (f *flight) sentBefore(t time.Time) (number uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, item := range f.items {
+		if !item.sent.Before(t) {
+			break
+		}
+		number = item.number
+	}
+	return number
 }
 
 // end takes out all there is.
@@ -166,6 +180,9 @@ func (l *Link) streamed(stream *xmpp.Stream, unsent int, doubt func(*queued)) (l
 	l.turn <- struct{}{}
 	written := l.numbered - min(l.numbered, uint64(unsent))
 	<-l.turn
+	if unsent == 0 && stream.PeerClosed() && errors.Is(stream.Err(), xmpp.ErrClosed) {
+		l.acknowledged(written) // the peer has read everything in front of our closing tag
+	}
 	l.acknowledged(stream.Acknowledged())
 	for _, f := range l.flight.end(&tail{settled: true, known: true, once: true, received: written, turn: make(chan struct{}, 1)}) {
 		if f.number <= written {
@@ -177,9 +194,21 @@ func (l *Link) streamed(stream *xmpp.Stream, unsent int, doubt func(*queued)) (l
 	return left
 }
 
-// maxInFlight is how many stanzas are kept that a server without stream management (XEP-0198) has been sent. Those before are taken
-// to have arrived: buffers do not hold as many.
-const maxInFlight = 10_000
+const (
+	// maxInFlight is how many stanzas are kept that a server without stream management (XEP-0198) has been sent. Those before are
+	// taken to have arrived: buffers do not hold as many.
+	maxInFlight = 10_000
+
+	// presumed is how long they are kept.
+	presumed = time.Minute
+)
+
+// presume takes stanzas to have arrived that a server was sent long ago, so that a link that is idle keeps none.
+func (l *Link) presume(now time.Time) {
+	if stream, circuit := l.carrier(); circuit == nil && stream != nil {
+		l.acknowledged(max(stream.Acknowledged(), l.flight.sentBefore(now.Add(-presumed))))
+	}
+}
 
 // settle finds out what has become of q, which is first in o and was taken by a link that has ended. It reports whether q is to
 // be sent by link, for the first time or again.
@@ -198,7 +227,7 @@ func (r *Router) settle(ctx context.Context, o *outbox, q *queued, link *Link) b
 	case t.known && q.number <= t.received:
 		r.remove(o, q)
 		if t.once {
-			r.unacknowledged(ctx, q, link)
+			r.unacknowledged(ctx, link, q)
 		}
 		r.forget(q)
 		return false
@@ -206,7 +235,7 @@ func (r *Router) settle(ctx context.Context, o *outbox, q *queued, link *Link) b
 		q.tail = nil
 		return true
 	}
-	r.unacknowledged(ctx, q, link)
+	r.unacknowledged(ctx, link, q)
 	if q.Kind == xmpp.IQ && (q.Type == "get" || q.Type == "set") {
 		// Who asks will ask again if it is safe to do so.
 		r.remove(o, q)
@@ -261,10 +290,16 @@ func (r *Router) progress(key route, any bool) {
 	r.note(key, t)
 }
 
-// unacknowledged tells that q may have arrived or not, which nobody will know.
-func (r *Router) unacknowledged(ctx context.Context, q *queued, link *Link) {
-	r.Trace.unacknowledged(q.Stanza)
-	r.log(ctx, slog.LevelWarn, "stanza unacknowledged", append(link.attrs(), "from", q.From, "to", q.To, "kind", q.Kind.String(), "id", q.ID)...)
+// unacknowledged tells that some of what link, which has ended, had sent may have arrived or not, which nobody will know.
+func (r *Router) unacknowledged(ctx context.Context, link *Link, lost ...*queued) {
+	if len(lost) == 0 {
+		return
+	}
+	for _, q := range lost {
+		r.Trace.unacknowledged(q.Stanza)
+	}
+	first := lost[0]
+	r.log(ctx, slog.LevelWarn, "stanzas unacknowledged", append(link.attrs(), "stanzas", len(lost), "from", first.From, "to", first.To, "kind", first.Kind.String(), "id", first.ID)...)
 }
 
 // refusal sends a packet that tells the peer of a refusal, and keeps it, as a stanza, until it is acknowledged.

@@ -98,9 +98,9 @@
 //     says by the next one how far it got, and the rest goes again (see "Sessions" in package psyc). Only if it cannot tell, because it has
 //     been started anew, is the rest in doubt: messages and presence then go again, marked by a delay element (XEP-0203) that
 //     says so, and requests (iq get and set) bounce with remote-server-timeout.
-//   - An XMPP server, or a PSYC server without the module: at most once. What was in flight when the link broke does not go again. Over XMPP each stanza of that
-//     is logged and told to [Trace].Unacknowledged, as far as the server has not acknowledged it (XEP-0198), or, if it does not
-//     acknowledge, all of the last 10,000.
+//   - An XMPP server, or a PSYC server without the module: at most once. What was in flight when the link broke does not go again. Over XMPP what the
+//     server has not acknowledged (XEP-0198) is counted, logged and told to [Trace].Unacknowledged; if it does not acknowledge, that is
+//     what was sent in the last minute, up to 10,000 stanzas.
 //
 // A [Store] keeps what Send has taken until it is delivered or bounced. What is in it when Serve begins goes again, marked in the same way.
 // A message that is delivered more than a minute after Send has taken it gets a delay element, too.
@@ -124,7 +124,7 @@
 //
 //	domain not reached    local, remote, stanzas (that bounce), error
 //	session lost          the link, stanzas (in doubt), error
-//	stanza unacknowledged the link, from, to, kind, id
+//	stanzas unacknowledged the link, stanzas (how many), from, to, kind, id (of the first)
 //	store failed          error
 //	packet refused        the link, from, error
 //	answer not sent       from, to, error: nobody will hear of what was refused

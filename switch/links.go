@@ -106,10 +106,12 @@ func (r *Router) read(ctx context.Context, link *Link) {
 func (r *Router) retire(ctx context.Context, link *Link) {
 	link.retire.Do(func() {
 		link.Close()
-		left, unsent := link.undelivered(func(q *queued) {
-			r.unacknowledged(ctx, q, link)
+		var lost []*queued
+		left, unsent := link.undelivered(func(q *queued) { lost = append(lost, q) })
+		r.unacknowledged(ctx, link, lost...)
+		for _, q := range lost {
 			r.forget(q)
-		})
+		}
 		r.requeue(ctx, left) // as long as the routes are the link's, nobody sends by another one
 		broken := link.given.Load() <= int64(unsent) && time.Since(link.since) < atOnce && link.dialled
 		r.mu.Lock()
@@ -286,6 +288,7 @@ func (r *Router) tend(ctx context.Context) {
 	}
 	for pause(ctx, every) {
 		for _, l := range r.snapshot() {
+			l.presume(time.Now())
 			quiet := l.quiet(time.Now())
 			switch {
 			case idle > 0 && quiet >= idle && l.sends():

@@ -51,6 +51,17 @@ func (s *Stream) Close() error {
 	return err
 }
 
+// PeerClosed reports whether the peer's closing tag has been read. After Close that means that the peer has read everything in front of
+// ours, as servers answer a closing tag with theirs (RFC 6120 section 4.4).
+func (s *Stream) PeerClosed() bool {
+	select {
+	case <-s.peerClosed:
+		return true
+	default:
+		return false
+	}
+}
+
 // awaitPeer waits for the peer's closing tag, and reads until there if nobody else does.
 func (s *Stream) awaitPeer(ctx context.Context) {
 	select {
