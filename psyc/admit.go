@@ -52,10 +52,17 @@ func (c *Circuit) ownPacket(ctx context.Context, p *Packet) bool {
 	case methodAuthorize:
 		c.decide(ctx, p)
 		return false
+	case methodWithdraw:
+		c.withdrawn(p)
+		return false
 	case methodShutdown:
 		// What we write from now on need not be read: it goes back to the senders.
 		c.peerCloses()
 		c.in.over = true
+		return false
+	}
+	if p.Method == methodProof && c.cfg.HostProofs != nil {
+		c.attest(p)
 		return false
 	}
 	if complains(p.Method) {
@@ -115,7 +122,7 @@ func (c *Circuit) entitled(ctx context.Context, p *Packet) *Error {
 		return uniformError("_error_necessary_source", "A packet to [_uniform] needs a source.", target, nil)
 	}
 	for _, host := range hosts[:n] {
-		if err := c.prove(ctx, host, false); err != nil {
+		if err := c.prove(ctx, host, ""); err != nil {
 			return hostError("_error_rejected_relay_incoming", "You have not proved that you speak for [_host].", host, err)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // maxDeciding bounds the authorizations that are being decided at a time.
@@ -80,15 +81,24 @@ func (c *Circuit) decision(ctx context.Context, source, target string) (method s
 	}
 	from, err := hosts.of(Value(source))
 	if err == nil {
-		err = c.prove(ctx, from, true)
+		err = c.prove(ctx, from, to)
 	}
 	if err != nil {
-		return "_error_invalid_uniform_source", []byte("You have not proved that you speak for [_uniform_source].")
+		return "_error_invalid_uniform_source" + proofFault(err), []byte("You have not proved that you speak for [_uniform_source].")
 	}
 	if err := c.permit(ctx, from, to); err != nil {
 		return "_error_invalid_uniform_source", []byte("[_uniform_source] may not send to [_uniform_target].")
 	}
 	return methodAuthorized, nil
+}
+
+// proofFault returns what is wrong with the proof of a host, as a suffix for the method that says so; "" if nothing is known.
+func proofFault(err error) string {
+	var fault *Error
+	if !errors.As(err, &fault) || !Inherits(fault.Method, errProof) {
+		return ""
+	}
+	return strings.TrimPrefix(fault.Method, "_error_invalid")
 }
 
 // Authorize asks the peer to take packets from the domain local, one of ours, to the domain remote, one of its own. It

@@ -114,6 +114,9 @@ type Config struct {
 	// It is asked once for each pair.
 	Authorize func(ctx context.Context, source, target string) error
 
+	// HostProofs lets both ends prove further hosts on the open circuit, which has to be on TLS; nil: neither does.
+	HostProofs *HostProofs
+
 	Logger *slog.Logger // nil: silent; see [Circuit] for the keys
 }
 
@@ -203,6 +206,8 @@ func (cfg *Config) withDefaults() Config {
 //	circuit closed        peer, err, unsent (packets)
 //	host proved           peer, host, kind, until
 //	host not proved       peer, host, err
+//	host not attested     peer, host (of ours), err
+//	host withdrawn        peer, host
 //	pair refused          peer, source, target, err
 //	packet refused        peer, method, error (what the peer was told), host, suppressed
 //	circuit packet        peer, method, suppressed; of those that the circuit does not know
@@ -225,8 +230,9 @@ type Circuit struct {
 	in  input
 	out outbox
 
-	requests requestTable
-	proofs   proofTable
+	requests  requestTable
+	proofs    proofTable
+	attesting attestor
 
 	ctx    context.Context // ends with the circuit
 	cancel context.CancelFunc
@@ -259,7 +265,8 @@ func newCircuit(conn net.Conn, cfg *Config, initiator bool) *Circuit {
 		done:      make(chan struct{}),
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
-	c.cfg.Modules = c.cfg.Sessions.modules(c.cfg.Modules)
+	c.cfg.Modules = c.cfg.HostProofs.modules(c.cfg.Sessions.modules(c.cfg.Modules))
+	c.attesting.busy = make(chan struct{}, maxAttesting)
 	c.profile = c.cfg.Profile
 	if u, err := uniform.Parse(c.cfg.Self); err == nil {
 		c.selfHost = u.Host()

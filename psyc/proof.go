@@ -70,6 +70,9 @@ type proofTable struct {
 	pairs    map[pair]error           // what Config.Authorize said about hosts of the peer and ours
 	granted  map[pair]struct{}        // hosts of ours and of the peer, as the peer authorized them
 	deciding int
+
+	inquiries map[*inquiry]struct{} // challenges of ours that have no answer yet
+	attested  map[string]struct{}   // hosts of ours that the peer has had a proof for
 }
 
 type pair struct{ source, target string }
@@ -166,15 +169,16 @@ func (c *Circuit) Proofs() iter.Seq2[string, Proof] {
 	}
 }
 
-// prove returns nil if the peer speaks for host, by a proof that holds or that Config.Prove finds. With anew it asks
-// even if that was in vain a moment ago.
-func (c *Circuit) prove(ctx context.Context, host string, anew bool) error {
+// prove returns nil if the peer speaks for host, by a proof that holds or that Config.Prove finds. With local, a host of ours, it asks
+// even if that was in vain a moment ago, and challenges the peer where there is no other proof; the goroutine that reads must not do that.
+func (c *Circuit) prove(ctx context.Context, host, local string) error {
 	t := &c.proofs
+	anew := local != ""
 	for {
 		if t.holds(host) {
 			return nil
 		}
-		if c.cfg.Prove == nil {
+		if c.cfg.Prove == nil && c.cfg.HostProofs == nil {
 			return errNotProven
 		}
 		t.mu.Lock()
@@ -208,9 +212,9 @@ func (c *Circuit) prove(ctx context.Context, host string, anew bool) error {
 
 	asking, cancel := context.WithTimeout(ctx, c.cfg.RequestTimeout)
 	defer cancel()
-	proof, err := c.cfg.Prove(asking, host)
-	if err == nil {
-		err = c.addProof(host, proof)
+	proof, err := c.findProof(asking, host)
+	if err != nil && local != "" && c.ProvesHosts() {
+		proof, err = c.challenge(asking, host, local)
 	}
 	t.mu.Lock()
 	delete(t.proving, host)
@@ -228,6 +232,18 @@ func (c *Circuit) prove(ctx context.Context, host string, anew bool) error {
 	}
 	c.log.Info("host proved", "peer", c.Peer().Root, "host", host, "kind", proof.Kind.String(), "until", proof.Until)
 	return nil
+}
+
+// findProof adds the proof that Config.Prove has.
+func (c *Circuit) findProof(ctx context.Context, host string) (Proof, error) {
+	if c.cfg.Prove == nil {
+		return Proof{}, errNotProven
+	}
+	proof, err := c.cfg.Prove(ctx, host)
+	if err == nil {
+		err = c.addProof(host, proof)
+	}
+	return proof, err
 }
 
 // exhausted reports whether the peer has claimed so many hosts in vain that no further one is looked at before some of

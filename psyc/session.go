@@ -468,7 +468,7 @@ func (c *Circuit) received(ctx context.Context, asked Session) (uint64, string) 
 		return 0, errSessionUnknown
 	}
 	for _, name := range names {
-		if c.prove(ctx, name, false) != nil {
+		if c.prove(ctx, name, c.selfHost) != nil {
 			return 0, errSessionUnknown
 		}
 	}
