@@ -113,6 +113,7 @@ func (l *Link) circuitConfig(local string, t takeover) *psyc.Config {
 		cfg.CloseTimeout = l.cfg.CloseTimeout
 	}
 	cfg.Acknowledged = l.acknowledged
+	cfg.HostProofs = l.hostProofs(t.conn)
 	cfg.Logger = l.cfg.Logger
 	return &cfg
 }

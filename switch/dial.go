@@ -230,6 +230,7 @@ func newLink(cfg *Config, conn net.Conn) *Link {
 		conn:     conn,
 		since:    time.Now(),
 		turn:     make(chan struct{}, 1),
+		pairs:    make(chan struct{}, maxPairs),
 		proved:   make(chan struct{}),
 		released: make(chan struct{}),
 	}

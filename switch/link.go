@@ -42,6 +42,10 @@ type Link struct {
 
 	flight flight // what the router has given it
 
+	pairs    chan struct{} // a token for each pair of domains that the peer is being asked for
+	changed  atomic.Bool   // a domain was withdrawn: routes that the link has been given may be lost to it
+	renewing atomic.Bool   // proofs of the peer are being renewed
+
 	proved  chan struct{} // closed when the peer has proved a domain; a link that we dialled need not wait for that
 	proving sync.Once
 
@@ -112,7 +116,7 @@ func (l *Link) sendPacket(ctx context.Context, circuit *psyc.Circuit, s *xmpp.St
 	if s.From.IsZero() || s.To.IsZero() {
 		return 0, xmpp.ImproperAddressing // without addresses it would speak to the circuit itself
 	}
-	if key := routeOf(s); key != l.allowed {
+	if key := routeOf(s); key != l.allowed || l.changed.Load() {
 		if !circuit.Authorized(key.local, key.remote) {
 			return 0, xmpp.NotAuthorized
 		}
@@ -313,7 +317,7 @@ func (l *Link) admit(circuit *psyc.Circuit, s *xmpp.Stanza) error {
 		return &transcode.Error{Condition: xmpp.ImproperAddressing, Method: "_error_invalid_uniform", Err: errors.New("no source or no target")}
 	}
 	key := route{local: s.To.Domain(), remote: s.From.Domain()}
-	if key == l.admitted {
+	if key == l.admitted && !l.changed.Load() {
 		return nil
 	}
 	if !circuit.Proven(key.remote) || !l.cfg.hosted(key.local) {
@@ -325,10 +329,13 @@ func (l *Link) admit(circuit *psyc.Circuit, s *xmpp.Stanza) error {
 
 // refused takes notice of a complaint about something of ours, which the circuit has logged. If the peer does not take from us what
 // it agreed to take, because a proof has ended or a domain has moved, then nothing more may go by this link: the
-// next one is agreed anew, or our senders hear that there is none.
+// next one is agreed anew, or our senders hear that there is none. Where domains come and go on a circuit that holds for the domain alone.
 func (l *Link) refused(p *psyc.Packet) {
 	for _, family := range []string{"_error_rejected_relay", "_error_invalid_host", "_failure_unsupported_relay"} {
 		if psyc.Inherits(p.Method, family) {
+			if l.withheld(p) {
+				return
+			}
 			l.dead.Store(true)
 		}
 	}
@@ -396,7 +403,7 @@ func (l *Link) outlived(now time.Time) bool {
 			return false
 		}
 		end := secure.PeerCertificates[0].NotAfter
-		return end.After(l.since) && !now.Before(end) // one that had ended before was no proof
+		return end.After(l.since) && !now.Before(end) && !l.renewed() // one that had ended before was no proof
 	}
 	stream, _ := l.carrier()
 	if stream == nil {

@@ -154,8 +154,12 @@ func (r *Router) linkFor(ctx context.Context, key route) (*Link, error) {
 	switch {
 	case over:
 		return nil, ErrClosed
-	case link != nil && link.alive():
+	case !r.hosted(key.local):
+		return nil, fmt.Errorf("psycswitch: sending from %s: %w", key.local, ErrNotHosted)
+	case link != nil && link.alive() && link.upholds(key):
 		return link, nil
+	case link != nil && link.alive():
+		r.unassign(key, link)
 	case link != nil:
 		r.retire(ctx, link)
 		return nil, nil
@@ -172,6 +176,9 @@ func (r *Router) linkFor(ctx context.Context, key route) (*Link, error) {
 	} else {
 		if t.tries > 0 {
 			pause(ctx, min(firstPause<<min(t.tries-1, 10), lastPause))
+		}
+		if link = r.near(ctx, key); link != nil {
+			return link, nil
 		}
 		link, err = Dial(ctx, &r.Config, key.local, key.remote)
 	}
@@ -218,10 +225,7 @@ func (r *Router) find(ctx context.Context, key route) *Link {
 		}
 	}
 	for _, l := range may[:min(len(may), maxAsked)] {
-		asking, cancel := context.WithTimeout(ctx, askTimeout)
-		err := l.Authorize(asking, key.local, key.remote)
-		cancel()
-		if err != nil {
+		if err := l.ask(ctx, key); err != nil {
 			r.log(ctx, slog.LevelDebug, "pair not authorized", append(l.attrs(), "error", err)...)
 			continue
 		}
@@ -295,6 +299,7 @@ func (r *Router) tend(ctx context.Context) {
 			case l.dialled && time.Since(l.since) >= maxLinkAge:
 			case l.outlived(time.Now()), !r.stillCarries(l):
 			default:
+				r.renew(ctx, l)
 				continue
 			}
 			r.log(ctx, slog.LevelDebug, "link closed", append(l.attrs(), "idle", quiet)...)
@@ -314,7 +319,11 @@ func (r *Router) stillCarries(link *Link) bool {
 	}
 	r.mu.Unlock()
 	for _, key := range keys {
-		if !link.carries(key) && !(link.certified(key.remote) && link.carries(key)) {
+		switch {
+		case link.carries(key), link.certified(key.remote) && link.carries(key):
+		case link.changed.Load():
+			r.unassign(key, link) // it goes on for the others
+		default:
 			return false
 		}
 	}
