@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"net"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -30,12 +31,12 @@ func exporter(connection string) func(string, []byte, int) ([]byte, error) {
 
 // A signer issues certificates.
 type signer struct {
-	t    *testing.T
+	t    testing.TB
 	cert *tls.Certificate
 	pool *x509.CertPool
 }
 
-func newSigner(t *testing.T) *signer {
+func newSigner(t testing.TB) *signer {
 	s := &signer{t: t, pool: x509.NewCertPool()}
 	s.cert = s.issue(&x509.Certificate{IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign})
 	s.pool.AddCert(s.cert.Leaf)
@@ -369,6 +370,74 @@ func TestHostProofWithdrawn(t *testing.T) {
 			t.Errorf("proof behind the withdrawal: %v", err)
 		}
 	})
+}
+
+// A proof that was recorded on one TLS connection is of no use on another, between the same ends and with the same challenge.
+func TestHostProofOfAnotherConnection(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		synctest.Test(t, func(t *testing.T) {
+			v := newVerifier(t, false)
+			defer v.end(0)
+			_, recorded := v.secure(version)
+			v.forger.export, v.circuit.cfg.HostProofs.Export = v.secure(version)
+			v.honest()
+			v.circuit.DropProof("x.example")
+			asked := make(chan error, 1)
+			go func() { asked <- v.circuit.Challenge(context.Background(), "x.example", "v.example") }()
+			request := v.packet()
+			elsewhere := *v.forger
+			elsewhere.export = recorded
+			v.answer(request, elsewhere.prove(v.statement(request), v.forger.host))
+			if err := <-asked; !errors.Is(err, &Error{Method: errProofSignature}) {
+				t.Errorf("%s: %v", tls.VersionName(version), err)
+			}
+			v.honest()
+		})
+	}
+}
+
+// secure makes a TLS connection and returns the exporters of its ends.
+func (v *verifier) secure(version uint16) (client, server func(string, []byte, int) ([]byte, error)) {
+	v.t.Helper()
+	x, y := net.Pipe()
+	defer x.Close()
+	defer y.Close()
+	c := tls.Client(x, &tls.Config{InsecureSkipVerify: true, MaxVersion: version})
+	s := tls.Server(y, &tls.Config{Certificates: []tls.Certificate{*v.forger.other}, MaxVersion: version, SessionTicketsDisabled: true})
+	done := make(chan error, 1)
+	go func() { done <- s.Handshake() }()
+	if err := c.Handshake(); err != nil {
+		v.t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		v.t.Fatal(err)
+	}
+	a, b := c.ConnectionState(), s.ConnectionState()
+	return a.ExportKeyingMaterial, b.ExportKeyingMaterial
+}
+
+// What one more host costs both ends together, with the round trip between two goroutines.
+func BenchmarkHostProof(b *testing.B) {
+	ca := newSigner(b)
+	certs := map[string]*tls.Certificate{"a1.example": ca.named("a1.example")}
+	x, y := pipe(ca.certified("one", certs, "a.example"), ca.certified("one", nil, "b.example"))
+	go func() {
+		for range x.Packets(context.Background()) {
+		}
+	}()
+	go func() {
+		for range y.Packets(context.Background()) {
+		}
+	}()
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := y.Challenge(context.Background(), "a1.example", "b.example"); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.StopTimer()
+	x.Close()
+	y.Close()
 }
 
 // A verifier is a circuit under test and a peer that answers its challenges.

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/switchyard-im/switchyard/psyc"
@@ -241,8 +242,8 @@ func (l *Link) withheld(p *psyc.Packet) bool {
 }
 
 // Withdraw stops what goes from and to a domain that does not live here any more, at once: Hosts must answer ErrNotHosted for it already. Circuits
-// on TLS go on without it, and their peers, if they can, hear that they have to look for the domain elsewhere; what waits to be sent from it bounces. Everywhere else
-// stanzas for it are refused as they come.
+// on TLS go on without it, and their peers, if they can, hear that they have to look for the domain elsewhere; what waits to be sent from it bounces. XMPP
+// streams by which others send to it are closed in order, to be opened anew for other domains. On circuits of other peers stanzas for it are refused as they come.
 //
 // A domain that comes needs no call. The error is that domain is none, or lives here.
 func (r *Router) Withdraw(domain string) error {
@@ -254,11 +255,16 @@ func (r *Router) Withdraw(domain string) error {
 		return fmt.Errorf("psycswitch: withdrawing %s: %w", canonical, errLivesHere)
 	}
 	for _, l := range r.snapshot() {
-		if _, circuit := l.carrier(); circuit != nil {
-			l.changed.Store(true)
-			if err := circuit.Withdraw(canonical); err != nil {
-				return fmt.Errorf("psycswitch: withdrawing %s: %w", canonical, err)
+		_, circuit := l.carrier()
+		if circuit == nil {
+			if slices.ContainsFunc(l.incoming(), func(key route) bool { return key.local == canonical }) {
+				r.reading.Go(func() { l.Close() })
 			}
+			continue
+		}
+		l.changed.Store(true)
+		if err := circuit.Withdraw(canonical); err != nil {
+			return fmt.Errorf("psycswitch: withdrawing %s: %w", canonical, err)
 		}
 	}
 	r.mu.Lock()

@@ -91,6 +91,10 @@ func (r *Router) read(ctx context.Context, link *Link) {
 			last = err
 			break
 		}
+		if to := s.To.Domain(); !r.hosted(to) { // a stream looks once for each pair
+			r.log(ctx, slog.LevelDebug, "domain has left", append(link.attrs(), "to", to)...)
+			continue
+		}
 		link.busy.Store(true)
 		r.arrive(ctx, link, route{local: s.To.Domain(), remote: s.From.Domain()})
 		r.deliver(ctx, s, r, insist)
