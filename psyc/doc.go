@@ -102,6 +102,8 @@
 //	hosts a peer may prove                Config.Hosts     4096
 //	hosts claimed in vain in 10 s                          64
 //	what is sent and not acknowledged                      see "Sessions"
+//	challenges answered at a time                          64
+//	certificates in a proof                                8, 12 KiB together
 //
 // [Packet.Parse] and [Parser] are given the bytes and bound no sizes; the times that a circuit waits are in [Config].
 //

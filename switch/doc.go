@@ -65,7 +65,24 @@
 // certificate. The initiator knows the domain that it asked for by the certificate that the server showed in TLS, or else
 // by having dialled it, which is worth as much as the name servers are, and so as much as dialback; [Config].RequireCertificate
 // does not take that. Proofs end with the certificate, or after 24 hours, and links that rest on them are closed in order. Another pair of domains is asked for with
-// _request_authorization (_uniform_source, _uniform_target); a pair that cannot be proved on this connection gets one of its own.
+// _request_authorization (_uniform_source, _uniform_target); a pair that cannot be proved on this connection, see below, gets one of its own.
+//
+// # Domains that come and go
+//
+// [Hosts] is asked whenever it matters: for every TLS handshake by the server name, for every proof, for every stanza. Domains come, and certificates change,
+// without a call and without a link that ends. When a domain leaves, [Router.Withdraw] stops what is sent from it and to it at once.
+//
+// A certificate in TLS names a few domains; a circuit on TLS carries any number. Two that understand the module psyc.ModuleHosts prove the
+// others by certificates inside: with a signature over a value exported from TLS, as package psyc specifies, in both directions and after a switch, too. One
+// more domain costs the round trip for the pair, as ever, one for the proof, and about 0.2 ms of processor time in all with ECDSA on P-256. A router asks for
+//
+//	one of its own domains     as soon as something is sent from it to a domain at the other end
+//	a domain of the peer       if DNS gives for it the address of the other end, before it dials; DNS is believed as to whom to ask, no more
+//	a proof that ends          in the last five minutes, so that certificates that have been renewed are good from then on
+//
+// What is not proved does not go by that circuit: it gets a connection of its own, or bounces, and the circuit goes on. A peer that cannot do this, psyced among them,
+// sees certificates in TLS and dialback as before, and so does everybody on XMPP. There is no such feature for XMPP streams. Two Switchyards leave XMPP by the switch as soon as
+// their first pair is proved, and prove the rest on the circuit; what is left are streams of servers that do not know the feature, or that are told to speak XMPP alone.
 //
 // # psyced
 //
@@ -137,6 +154,8 @@
 //	nothing proved        the link, which is closed
 //	link closed           the link, idle: by us, without traffic or too old
 //	pair not authorized   the link, error: another one is dialled
+//	proof not renewed     the link, host, error: the domain ends on this link unless it is proved anew
+//	domain has left       the link, to: something came for a domain that does not live here any more
 //	refusal not sent      the link, error
 //
 // The link stands for these keys:
@@ -164,6 +183,8 @@
 //	age of a link that we dialled                                       23 h, as proofs hold 24 h
 //	age of a stream that others dialled                                 24 h
 //	Send to a link that takes nothing                                   10 s
+//	pairs that one link is asked for at a time                          16
+//	links asked to carry one more pair, each way of finding them        3, 10 s each
 //	links in a row that break before they take anything                 4
 //	in flight on a circuit    PSYC.Sessions, see [psyc.Sessions]          16 MiB
 //	what was in flight when it broke is in doubt after                  1 min with a new link

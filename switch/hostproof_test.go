@@ -241,6 +241,7 @@ func TestWithdrawnFromStreams(t *testing.T) {
 		if err := north.Withdraw("second.example"); err != nil {
 			t.Error(err)
 		}
+		synctest.Wait()
 		south.send(chat("bob@south.example", "ada@second.example", "4", "hello"))
 		if got := south.next(); got.ID != "4" || errorCondition(got) != "remote-server-not-found" {
 			t.Errorf("got %s", got.Append(nil))
