@@ -155,7 +155,7 @@
 //	link closed           the link, idle: by us, without traffic or too old
 //	pair not authorized   the link, error: another one is dialled
 //	proof not renewed     the link, host, error: the domain ends on this link unless it is proved anew
-//	domain has left       the link, to: something came for a domain that does not live here any more
+//	domain has moved      the link, from, to: something came for a domain that does not live here any more, or from one that does by now
 //	refusal not sent      the link, error
 //
 // The link stands for these keys:

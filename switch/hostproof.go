@@ -14,6 +14,7 @@ import (
 
 	"github.com/switchyard-im/switchyard/psyc"
 	"github.com/switchyard-im/switchyard/uniform"
+	"github.com/switchyard-im/switchyard/xmpp"
 )
 
 const (
@@ -275,6 +276,17 @@ func (r *Router) Withdraw(domain string) error {
 		}
 	}
 	return nil
+}
+
+// moved reports whether s is for a domain that does not live here any more, or from one that does by now; for neither of which the link need
+// have looked again. It is dropped.
+func (r *Router) moved(ctx context.Context, link *Link, s *xmpp.Stanza) bool {
+	from, to := s.From.Domain(), s.To.Domain()
+	if r.hosted(to) && !r.hosted(from) {
+		return false
+	}
+	r.log(ctx, slog.LevelDebug, "domain has moved", append(link.attrs(), "from", from, "to", to)...)
+	return true
 }
 
 var errLivesHere = errors.New("psycswitch: domain lives here")

@@ -91,8 +91,7 @@ func (r *Router) read(ctx context.Context, link *Link) {
 			last = err
 			break
 		}
-		if to := s.To.Domain(); !r.hosted(to) { // a stream looks once for each pair
-			r.log(ctx, slog.LevelDebug, "domain has left", append(link.attrs(), "to", to)...)
+		if r.moved(ctx, link, s) {
 			continue
 		}
 		link.busy.Store(true)

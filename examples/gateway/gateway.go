@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/switchyard-im/switchyard/psyc"
@@ -22,12 +23,14 @@ import (
 // is the server of every other domain. Each sends what it gets through the other, so that a stanza that one of them cannot
 // deliver goes back to its sender as an error the way it came.
 //
-// Listen, then Run.
+// Listen, then Run; Reload while it runs.
 type Gateway struct {
 	// Roots are the certification authorities that other servers are checked against; nil means the system's.
 	Roots *x509.CertPool
 
-	cfg          *Config
+	cfg          *Config                  // what holds as long as the gateway runs
+	now          atomic.Pointer[settings] // what may change
+	reloading    sync.Mutex
 	log          *slog.Logger
 	world, local *psycswitch.Router
 	redirector   *Redirector // nil: the servers are hooked up in another way
@@ -42,6 +45,7 @@ func NewGateway(cfg *Config, logger *slog.Logger) *Gateway {
 		logger = slog.New(slog.DiscardHandler)
 	}
 	g := &Gateway{cfg: cfg, log: logger}
+	g.now.Store(newSettings(cfg))
 	timeout := time.Duration(cfg.Timeout.Connect)
 	queue := psycswitch.QueueLimits{Stanzas: cfg.Queue.Stanzas, Bytes: cfg.Queue.Bytes}
 	step := time.Duration(cfg.Timeout.Shutdown) / shutdownSteps
@@ -49,8 +53,8 @@ func NewGateway(cfg *Config, logger *slog.Logger) *Gateway {
 
 	g.world = &psycswitch.Router{
 		Config: psycswitch.Config{
-			Hosts:       cfg,
-			Resolver:    cfg.Resolver(),
+			Hosts:       psycswitch.HostsFunc(g.certificate),
+			Resolver:    resolverFunc(func() psycswitch.Resolver { return g.now.Load().world }),
 			DialTimeout: timeout,
 			PSYC:        psyc.Config{CloseTimeout: 2 * step},
 			Logger:      logger.With("side", "world"),
@@ -76,7 +80,7 @@ func NewGateway(cfg *Config, logger *slog.Logger) *Gateway {
 	g.local = &psycswitch.Router{
 		Config: psycswitch.Config{
 			Hosts:     psycswitch.HostsFunc(g.foreign),
-			Resolver:  cfg.servers(),
+			Resolver:  resolverFunc(func() psycswitch.Resolver { return g.now.Load().local }),
 			Protocols: psycswitch.XMPP,
 			// The way to our servers does not leave the machine, or a private network.
 			Insecure:    psycswitch.Plaintext,
@@ -94,7 +98,7 @@ func NewGateway(cfg *Config, logger *slog.Logger) *Gateway {
 
 // foreign makes every domain but ours one that lives at the local side, as our servers see it. None has a certificate.
 func (g *Gateway) foreign(domain string) (*tls.Certificate, error) {
-	if g.cfg.ServerOf(domain) != nil {
+	if g.now.Load().cfg.ServerOf(domain) != nil {
 		return nil, fmt.Errorf("%q is a server's of ours: %w", domain, psycswitch.ErrNotHosted)
 	}
 	return nil, nil
@@ -142,6 +146,7 @@ func (g *Gateway) Listen() (err error) {
 	}
 	if g.redirector = g.cfg.NewRedirector(g.log.With("side", "redirector")); g.redirector != nil {
 		g.redirector.Target = addrPort(g.localListener.Addr())
+		g.follow(g.redirector)
 		return g.redirector.Listen()
 	}
 	return nil
@@ -232,7 +237,7 @@ func (g *Gateway) attrs() []any {
 	for _, ln := range g.worldListeners {
 		world = append(world, ln.Addr().String())
 	}
-	attrs := []any{"domains", g.cfg.Domains(), "world", world, "local", g.localListener.Addr().String(), "psyc", g.cfg.PSYC.Enabled}
+	attrs := []any{"domains", g.now.Load().cfg.Domains(), "world", world, "local", g.localListener.Addr().String(), "psyc", g.cfg.PSYC.Enabled}
 	if g.redirector != nil {
 		attrs = append(attrs, "redirector", g.redirector.Addrs())
 	}

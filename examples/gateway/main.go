@@ -4,7 +4,8 @@
 //	gateway -check [-connect] -config gateway.toml
 //
 // The file gateway.toml beside the source explains the configuration. The first SIGINT or SIGTERM ends the gateway in order: what it
-// has accepted is sent or bounced first. The second ends it at once.
+// has accepted is sent or bounced first. The second ends it at once. SIGHUP has it read the configuration again: domains, addresses of servers, certificates
+// and routes change while it runs.
 //
 // The exit status is 0 after an orderly end or a check without errors, 1 after an error, 2 if the command line is wrong.
 package main
@@ -54,7 +55,12 @@ func runGateway(ctx context.Context, w io.Writer, file string) int {
 	g := NewGateway(cfg, logger)
 	err := g.Listen()
 	if err == nil {
+		signals := make(chan os.Signal, 1)
+		signal.Notify(signals, syscall.SIGHUP)
+		stop := g.reloads(file, signals)
 		err = g.Run(ctx)
+		signal.Stop(signals)
+		stop()
 	}
 	if err != nil {
 		logger.Error("gateway failed", "error", err)
