@@ -216,6 +216,9 @@ func (c *Circuit) attest(p *Packet) {
 
 // attestation makes the proof that we speak for a host.
 func (c *Circuit) attestation(source, target string, challenge []byte) (*hostProof, error) {
+	if !c.initiator && !c.proofs.any() {
+		return nil, &Error{Method: errProofRejected, Text: "Prove a host of yours first."} // signing costs more than asking
+	}
 	var hosts hostCache
 	host, err := hosts.of(Value(source))
 	if err != nil || !c.hosted(host) {

@@ -180,6 +180,30 @@ func TestHostProofs(t *testing.T) {
 	})
 }
 
+// Who has proved nothing cannot make the side that accepted the connection sign.
+func TestHostProofForStrangers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca := newSigner(t)
+		certs := map[string]*tls.Certificate{"b.example": ca.named("b.example")}
+		ac, bc := ca.certified("one", map[string]*tls.Certificate{"a.example": ca.named("a.example")}, "a.example"), ca.certified("one", certs, "b.example")
+		a, b := pipe(ac, bc)
+		shake(t, a, b)
+		fromA, fromB := collect(b), collect(a)
+		if err := a.Challenge(t.Context(), "b.example", "a.example"); !errors.Is(err, &Error{Method: errProofRejected}) {
+			t.Errorf("before: %v", err)
+		}
+		if err := a.Authorize(t.Context(), "a.example", "b.example"); err != nil {
+			t.Error(err)
+		}
+		if err := a.Challenge(t.Context(), "b.example", "a.example"); err != nil {
+			t.Errorf("after: %v", err)
+		}
+		a.Close()
+		<-fromA
+		<-fromB
+	})
+}
+
 // Who does not announce the module is not asked and asks nothing.
 func TestHostProofsNotAgreed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -69,6 +69,7 @@
 //	_error_invalid_proof_withdrawn              withdrawn before it was verified
 //	_error_rejected_proof                       the host lives with the verifier
 //
+// A prover that has accepted the connection does not sign for a peer that has proved no host itself, and answers _error_rejected_proof.
 // A prover answers _error_invalid_uniform_source for a host that does not live with it, _error_invalid_uniform_target for a verifier's host that does,
 // _error_invalid_proof_challenge, _failure_unavailable_proof_host without a certificate, and _failure_exhausted_proof to the 65th challenge at a time.
 //

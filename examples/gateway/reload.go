@@ -18,11 +18,16 @@ import (
 // settings are what may change while the gateway runs.
 type settings struct {
 	cfg          *Config
+	hosts        psycswitch.StaticHosts // our domains, with the certificates that are best for them
 	world, local psycswitch.Resolver
 }
 
 func newSettings(cfg *Config) *settings {
-	return &settings{cfg: cfg, world: cfg.Resolver(), local: cfg.servers()}
+	s := &settings{cfg: cfg, hosts: make(psycswitch.StaticHosts), world: cfg.Resolver(), local: cfg.servers()}
+	for _, domain := range cfg.Domains() {
+		s.hosts[domain], _ = cfg.Certificate(domain) // which lives here
+	}
+	return s
 }
 
 // resolverFunc makes a resolver of a function that returns one, which is asked for every look-up.
@@ -34,7 +39,7 @@ func (f resolverFunc) Hints(ctx context.Context, domain string) iter.Seq2[psycsw
 
 // certificate finds the certificates of our domains in the configuration that holds now.
 func (g *Gateway) certificate(domain string) (*tls.Certificate, error) {
-	return g.now.Load().cfg.Certificate(domain)
+	return g.now.Load().hosts.Certificate(domain)
 }
 
 // follow makes the redirector look at the configuration that holds now.
@@ -46,10 +51,8 @@ func (g *Gateway) follow(r *Redirector) {
 		return netip.AddrPort{}, false
 	}
 	for i := range r.Views {
-		at := r.Views[i].Listen
 		r.Views[i].Local = func(domain string) bool {
-			s := g.now.Load().cfg.ServerOf(domain)
-			return s != nil && s.Redirector.AddrPort == at
+			return slices.Contains(g.now.Load().cfg.redirected()[i].Domains, domain)
 		}
 	}
 }
@@ -88,13 +91,20 @@ func (g *Gateway) Reload(cfg *Config) error {
 func (c *Config) fixed() Config {
 	f := *c
 	f.Servers, f.Certificates, f.Routes = nil, nil, nil
+	for _, s := range c.redirected() {
+		f.Servers = append(f.Servers, Server{Redirector: s.Redirector})
+	}
+	return f
+}
+
+// redirected returns the servers that have a redirector.
+func (c *Config) redirected() (servers []Server) {
 	for _, s := range c.Servers {
 		if s.Redirector.IsValid() {
-			f.Servers = append(f.Servers, Server{Redirector: s.Redirector})
+			servers = append(servers, s)
 		}
 	}
-	slices.SortFunc(f.Servers, func(a, b Server) int { return a.Redirector.Compare(b.Redirector.AddrPort) })
-	return f
+	return servers
 }
 
 // reloadFrom reloads the file whenever something comes by hangup, until ctx ends. A file with errors, or one that takes a restart, changes nothing.
