@@ -103,6 +103,7 @@ func (s *statement) content(export func(string, []byte, int) ([]byte, error)) ([
 var (
 	errKey       = errors.New("psyc: host proofs need a key for ECDSA on a NIST curve, Ed25519, or RSA with 2048 bits or more")
 	errSignature = errors.New("psyc: signature does not fit")
+	errNoProof   = errors.New("psyc: no certificate or no signature")
 )
 
 // ecdsaHash returns the hash that TLS 1.3 pairs with a curve.
@@ -208,7 +209,7 @@ func readHostProof(vars Vars) (*hostProof, *Error) {
 		*place = v.Value
 	}
 	if len(list) == 0 || len(signature) == 0 {
-		return nil, proofError(errProofSyntax, errors.New("psyc: no certificate or no signature"))
+		return nil, proofError(errProofSyntax, errNoProof)
 	}
 	if len(signature) > maxSignature {
 		return nil, proofError(errProofSyntax, fmt.Errorf("psyc: signature: %w", ErrTooLarge))
@@ -224,6 +225,9 @@ func readHostProof(vars Vars) (*hostProof, *Error) {
 			return nil, proofError(errProofChain, fmt.Errorf("psyc: certificates: %w", ErrTooLarge))
 		}
 		h.chain = append(h.chain, e.Value)
+	}
+	if len(h.chain) == 0 { // the value was a type and no more
+		return nil, proofError(errProofSyntax, errNoProof)
 	}
 	return h, nil
 }

@@ -150,6 +150,7 @@ func TestReadHostProof(t *testing.T) {
 		"no signature":    {good[:1], errProofSyntax},
 		"no certificate":  {good[1:], errProofSyntax},
 		"empty list":      {Vars{{Name: varCertificates}, good[1]}, errProofSyntax},
+		"type alone":      {Vars{{Name: varCertificates, Value: Value("_x")}, good[1]}, errProofSyntax},
 		"two lists":       {append(good[:2:2], good[0]), errProofSyntax},
 		"two signatures":  {append(good[:2:2], good[1]), errProofSyntax},
 		"truncated":       {Vars{{Name: varCertificates, Value: Value("| 1\n|9 abc")}, good[1]}, errProofSyntax},
@@ -171,6 +172,7 @@ func FuzzHostProof(f *testing.F) {
 		":_list_certificates 8\t|3 abc|=\n:_signature 2\t\n\n\n",
 		":_list_certificates\t| a\n:_list_certificates\t| b\n:_signature\tc\n",
 		":_signature\tc\n",
+		":_list_certificates\t_type\n:_signature\tc\n",
 	} {
 		f.Add([]byte("\n" + vars + "_status_proof_host\n|\n"))
 	}
