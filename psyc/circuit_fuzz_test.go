@@ -1,9 +1,13 @@
 package psyc
 
 import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/switchyard-im/switchyard/uniform"
 )
@@ -21,6 +25,8 @@ func FuzzCircuit(f *testing.F) {
 		".\n:_source\tpsyc://evil.example/\n:_target\t" + bea + "\n\n_message\n.\n",
 		"\n<x>.\n\n_request_circuit_shutdown\n.\n",
 		"|\n:_context\t" + ada + "\n\n_request_circuit_shutdown\n|\n\n_error_x\n|\n",
+		"|\n\n:_understand_modules\t_switchyard_hosts\n_notice_circuit_established\n|\n\n:_uniform_source\tpsyc://b.example/\n:_uniform_target\tpsyc://a.example/\n:_challenge\t0123456789abcdef\n_request_proof_host\n|\n",
+		"|\n\n:_uniform_source\tpsyc://a.example/\n_notice_withdrawal_host\n|\n:_source\t" + ada + "\n\n_message\nhello\n|\n",
 		"GET / HTTP/1.0\r\n\r\n",
 	} {
 		f.Add([]byte(seed), false)
@@ -31,6 +37,11 @@ func FuzzCircuit(f *testing.F) {
 			conn, w := newWire(t)
 			cfg := config("b.example")
 			cfg.Switched = switched
+			cfg.HostProofs = &HostProofs{
+				Export:      exporter("one"),
+				Certificate: func(string) (*tls.Certificate, error) { return nil, errors.New("none") },
+				Verify:      func(string, []*x509.Certificate) (time.Time, error) { return time.Time{}, errors.New("none") },
+			}
 			cfg.Limits = Limits{Packet: 1 << 10, Body: 64, Vars: 8}
 			c := Accept(conn, cfg)
 			c.AddProof("a.example", Proof{Kind: ProofDialback})
