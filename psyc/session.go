@@ -394,9 +394,7 @@ func (c *Circuit) closeSession() {
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, c.cfg.CloseTimeout)
 	defer cancel()
-	if c.in.ranged.Load() {
-		c.out.settled(ctx)
-	}
+	c.out.settled(ctx)
 	c.mu.Lock()
 	r := c.receiving
 	c.mu.Unlock()

@@ -121,8 +121,9 @@ func processorTime(t *testing.T) time.Duration {
 	return time.Duration(use.Utime.Nano() + use.Stime.Nano())
 }
 
-// TestSetUpCost guards that PSYC takes half of the processors' time, or less, that XMPP takes for a first stanza, its answer, and all that
-// has to be set up and taken down for them: XMPP needs a stream for each direction. Rounds of all kinds take turns, and the
+// TestSetUpCost guards that PSYC takes less of the processors' time than XMPP for a first stanza, its answer, and all that
+// has to be set up and taken down for them: XMPP needs a stream for each direction. On a quiet machine it is a quarter to a half; the limits
+// leave room for others. Rounds of all kinds take turns, and the
 // best counts: on a loaded machine all of them find a quiet moment sooner or later.
 func TestSetUpCost(t *testing.T) {
 	if testing.Short() || testing.CoverMode() != "" {
@@ -136,11 +137,10 @@ func TestSetUpCost(t *testing.T) {
 		psyc, xmpp string
 		limit      float64
 	}{
-		{"PSYC, plain", "XMPP, plain, dialback", 0.5},
+		{"PSYC, plain", "XMPP, plain, dialback", 0.75},
 		{"PSYC, TLS", "XMPP, STARTTLS, dialback", 0.5},
-		// Nearly all of these is TLS, which XMPP does twice: half, and some room for chance.
-		{"PSYC, TLS", "XMPP, STARTTLS, EXTERNAL", 0.6},
-		{"PSYC by ALPN", "XMPP, STARTTLS, EXTERNAL", 0.6},
+		{"PSYC, TLS", "XMPP, STARTTLS, EXTERNAL", 0.75}, // nearly all is TLS, which XMPP does twice
+		{"PSYC by ALPN", "XMPP, STARTTLS, EXTERNAL", 0.75},
 	}
 	best := make(map[string]time.Duration)
 	ratio := func(psyc, xmpp string) float64 { return float64(best[psyc]) / float64(best[xmpp]) }
