@@ -176,7 +176,7 @@ func (w *storm) rage(t *testing.T) {
 func TestStormBetweenSwitchyards(t *testing.T) {
 	for seed := range uint64(2) {
 		synctest.Test(t, func(t *testing.T) {
-			w := newStorm(t, seed, 20_000, func(*yard) {})
+			w := newStorm(t, seed, 20_000, counts)
 			w.rage(t)
 			for m := range w.seen.missing {
 				if !w.seen.bounced[m] {

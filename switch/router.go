@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/switchyard-im/switchyard/psyc"
 	"github.com/switchyard-im/switchyard/xmpp"
 )
 
@@ -169,9 +168,6 @@ func (r *Router) start(run, taking context.Context, turnAway context.CancelFunc,
 	r.arrivals = new(arrivals)
 	if r.PSYC.Instance == ([16]byte{}) {
 		rand.Read(r.PSYC.Instance[:]) // two routers of one process are not one another
-	}
-	if r.PSYC.Sessions == nil {
-		r.PSYC.Sessions = new(psyc.Sessions)
 	}
 	r.delivered = func(done []*queued) { r.forget(done...) }
 	feature := r.newDialback(r.Secret == nil)
