@@ -88,7 +88,7 @@ type Sessions struct {
 	// one than the one before. A peer refuses who comes with a lower one than it has seen. 0 where there is only one process.
 	Lease uint64
 
-	// Window is how many bytes of packets may be unacknowledged on one circuit before Send waits; 1 MiB. A packet that is
+	// Window is how many bytes of packets may be unacknowledged on one circuit before Send waits; 16 MiB. A packet that is
 	// larger is taken when there is room for anything.
 	Window int
 
@@ -264,7 +264,7 @@ func (c *Circuit) Resume(ctx context.Context, s Session) (received uint64, err e
 }
 
 // sessionPacket acts on a circuit packet of the module. It reports whether p is one.
-func (c *Circuit) sessionPacket(ctx context.Context, p *Packet) bool {
+func (c *Circuit) sessionPacket(p *Packet) bool {
 	if c.cfg.Sessions == nil {
 		return false
 	}
@@ -285,7 +285,7 @@ func (c *Circuit) sessionPacket(ctx context.Context, p *Packet) bool {
 			c.in.session.answer()
 		}
 	case methodSessionResume:
-		c.serveResume(ctx, p)
+		c.serveResume(p)
 	default:
 		return false
 	}
@@ -386,8 +386,7 @@ func (c *Circuit) suspendSession() {
 	}
 }
 
-// closeSession brings the counts of both sides to rest before the circuit is closed: what was sent is acknowledged, if somebody
-// reads, and the peer hears the last of what was received.
+// closeSession brings the counts of both sides to rest before the circuit is closed: what was sent is acknowledged, and the peer hears the last of what was received.
 func (c *Circuit) closeSession() {
 	if c.cfg.Sessions == nil || c.Err() != nil {
 		return
@@ -418,7 +417,7 @@ func (c *Circuit) peerCloses() {
 }
 
 // serveResume answers how far the peer got with a session of another circuit, without keeping the reader waiting.
-func (c *Circuit) serveResume(_ context.Context, p *Packet) {
+func (c *Circuit) serveResume(p *Packet) {
 	answer := &Packet{}
 	answer.tagLike(p)
 	s, err := readSession(p)
@@ -441,7 +440,7 @@ func (c *Circuit) serveResume(_ context.Context, p *Packet) {
 			answer.Entity.Set("_session", s.ID.String())
 			answer.Entity.Set("_amount_received", formatCount(received))
 		} else {
-			c.log.Log(c.ctx, slog.LevelWarn, "session not resumed", "peer", c.Peer().Root, "session", "unnamed", "answer", answer.Method)
+			c.log.Log(c.ctx, slog.LevelWarn, "session not resumed", "peer", c.Peer().Root, "answer", answer.Method)
 		}
 		c.answer(answer)
 	}()

@@ -97,7 +97,7 @@
 //
 // # Sessions: limits
 //
-//	unacknowledged on a circuit          Sessions.Window       1 MiB, and one packet
+//	unacknowledged on a circuit          Sessions.Window       16 MiB, and one packet
 //	nothing acknowledged                 Sessions.Timeout      1 min, then ErrUnacknowledged
 //	sessions remembered after their end  Sessions.Suspended    4096, 64 of one peer
 //	for                                  Sessions.Resume       10 min
