@@ -34,7 +34,7 @@ func (c *Circuit) ownPacket(ctx context.Context, p *Packet) bool {
 	if c.requests.settle(p) {
 		return false
 	}
-	if c.sessionPacket(ctx, p) {
+	if c.sessionPacket(p) {
 		return false
 	}
 	switch p.Method {

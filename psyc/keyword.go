@@ -3,6 +3,7 @@ package psyc
 import (
 	"encoding/binary"
 	"math/bits"
+	"slices"
 	"strings"
 )
 
@@ -98,6 +99,11 @@ func Inherits(keyword, family string) bool {
 		return false
 	}
 	return len(keyword) == len(family) || keyword[len(family)] == '_' && family[len(family)-1] != '_'
+}
+
+// InheritsAny reports whether keyword inherits from one of the families.
+func InheritsAny(keyword string, families ...string) bool {
+	return slices.ContainsFunc(families, func(family string) bool { return Inherits(keyword, family) })
 }
 
 // Matches reports whether the words of pattern occur in keyword in that order, others between them allowed:

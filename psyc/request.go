@@ -180,7 +180,7 @@ func (c *Circuit) readAhead(ctx context.Context) error {
 // complains reports whether a packet of this method says that something went wrong. Such a packet is never answered,
 // or two sides could complain to each other for ever.
 func complains(method string) bool {
-	return Inherits(method, "_error") || Inherits(method, "_failure") || Inherits(method, "_warning")
+	return InheritsAny(method, "_error", "_failure", "_warning")
 }
 
 // answerable reports whether a packet of this method wants to be told that it was in vain: it asks or says something,

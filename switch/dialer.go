@@ -181,6 +181,14 @@ func (r *race) run(yield func(*Connection, error) bool) {
 	}
 }
 
+// orPlain returns d, or without one what the net package has.
+func orPlain(d Dialer) Dialer {
+	if d == nil {
+		return new(net.Dialer)
+	}
+	return d
+}
+
 // mayTry reports whether it is the turn of next.
 func (r *race) mayTry(due bool) bool {
 	if r.flying == 0 {
@@ -196,10 +204,7 @@ func (r *race) try() {
 	r.protocol = h.Protocol
 	r.flying++
 	r.tried++
-	var dialer Dialer = new(net.Dialer)
-	if r.c.Dialer != nil {
-		dialer = r.c.Dialer
-	}
+	dialer := orPlain(r.c.Dialer)
 	go func() {
 		ctx, cancel := context.WithTimeout(r.ctx, positive(r.c.Timeout, defaultDialTimeout))
 		defer cancel()

@@ -43,6 +43,16 @@ type takeover struct {
 	psyced   bool // by psyced's switch, which agrees on nothing but PSYC
 }
 
+// takeOver takes the connection of s, on which both sides have agreed to become t, and hands it to done.
+func takeOver(s *xmpp.Stream, t takeover, done func(takeover)) (err error) {
+	if t.conn, t.buffered, err = s.Hijack(); err != nil {
+		return fmt.Errorf("psycswitch: taking the stream over: %w", err)
+	}
+	t.stream = s
+	done(t)
+	return nil
+}
+
 // switchFeature is the switch for one stream, both roles. done gets the connection when both sides have agreed; it
 // must not block.
 func switchFeature(done func(takeover)) xmpp.Feature {
@@ -102,12 +112,7 @@ func startSwitch(ctx context.Context, s *xmpp.Stream, done func(takeover)) error
 	if offersSyntax(answer, syntax10) {
 		syntax = psyc.PSYC10
 	}
-	conn, rest, err := s.Hijack()
-	if err != nil {
-		return fmt.Errorf("psycswitch: taking the stream over: %w", err)
-	}
-	done(takeover{stream: s, conn: conn, buffered: rest, syntax: syntax})
-	return nil
+	return takeOver(s, takeover{syntax: syntax}, done)
 }
 
 func serveSwitch(ctx context.Context, s *xmpp.Stream, e xmpp.Element, done func(takeover)) error {
@@ -124,10 +129,5 @@ func serveSwitch(ctx context.Context, s *xmpp.Stream, e xmpp.Element, done func(
 	if err != nil {
 		return fmt.Errorf("psycswitch: answering the switch: %w", err)
 	}
-	conn, rest, err := s.Hijack()
-	if err != nil {
-		return fmt.Errorf("psycswitch: taking the stream over: %w", err)
-	}
-	done(takeover{stream: s, conn: conn, buffered: rest, syntax: psyc.PSYC10})
-	return nil
+	return takeOver(s, takeover{syntax: psyc.PSYC10}, done)
 }

@@ -34,8 +34,9 @@ func (l *Link) hostProofs(conn net.Conn) *psyc.HostProofs {
 	}
 	state := secure.ConnectionState()
 	if state.Version < tls.VersionTLS13 {
-		// Without the extended master secret two connections can have the same value.
-		if _, err := state.ExportKeyingMaterial("EXPORTER-switchyard-host-proof", nil, 32); err != nil {
+		// Without the extended master secret two connections can have the same value, and nothing is exported, under whatever label:
+		// here that of RFC 9266.
+		if _, err := state.ExportKeyingMaterial("EXPORTER-Channel-Binding", nil, 32); err != nil {
 			return nil
 		}
 	}

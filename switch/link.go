@@ -331,13 +331,11 @@ func (l *Link) admit(circuit *psyc.Circuit, s *xmpp.Stanza) error {
 // it agreed to take, because a proof has ended or a domain has moved, then nothing more may go by this link: the
 // next one is agreed anew, or our senders hear that there is none. Where domains come and go on a circuit that holds for the domain alone.
 func (l *Link) refused(p *psyc.Packet) {
-	for _, family := range []string{"_error_rejected_relay", "_error_invalid_host", "_failure_unsupported_relay"} {
-		if psyc.Inherits(p.Method, family) {
-			if l.withheld(p) {
-				return
-			}
-			l.dead.Store(true)
+	if psyc.InheritsAny(p.Method, "_error_rejected_relay", "_error_invalid_host", "_failure_unsupported_relay") {
+		if l.withheld(p) {
+			return
 		}
+		l.dead.Store(true)
 	}
 	if refusedPair(p.Method) && l.dialled {
 		l.dead.Store(true)
@@ -355,10 +353,8 @@ func (l *Link) refuse(ctx context.Context, circuit *psyc.Circuit, p *psyc.Packet
 	if errors.As(err, &refusal) && refusal.Method != "" {
 		method = refusal.Method
 	}
-	for _, family := range []string{"_error", "_failure", "_warning"} {
-		if psyc.Inherits(p.Method, family) {
-			return // an answer to a complaint would make a loop
-		}
+	if psyc.InheritsAny(p.Method, "_error", "_failure", "_warning") {
+		return // an answer to a complaint would make a loop
 	}
 	reply := p.Reply(method)
 	reply.Body = []byte("This packet cannot be delivered.")

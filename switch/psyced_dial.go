@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"time"
 
 	"github.com/switchyard-im/switchyard/psyc"
@@ -68,11 +67,7 @@ func (d *dialling) approach(ctx context.Context, conn *Connection, w way) (*Link
 			return link, err
 		}
 		d.cfg.neighbours.learn(d.remote, m)
-		var dialer Dialer = new(net.Dialer)
-		if d.cfg.Dialer != nil {
-			dialer = d.cfg.Dialer
-		}
-		again, failed := dialer.DialContext(ctx, "tcp", conn.RemoteAddr().String())
+		again, failed := orPlain(d.cfg.Dialer).DialContext(ctx, "tcp", conn.RemoteAddr().String())
 		if failed != nil {
 			return nil, fmt.Errorf("%w, then: %w", err, failed)
 		}
@@ -134,12 +129,7 @@ func (l *Link) initiate09(ctx context.Context, circuit *psyc.Circuit) error {
 // refusedPair reports whether a peer of the 0.9 syntax does not believe that we are who we say. That is for the operators to mend; meanwhile there
 // may be XMPP.
 func refusedPair(method string) bool {
-	for _, family := range []string{"_error_rejected_relay_incoming", "_error_invalid_host", "_error_circuit_encryption"} {
-		if psyc.Inherits(method, family) {
-			return true
-		}
-	}
-	return false
+	return psyc.InheritsAny(method, "_error_rejected_relay_incoming", "_error_invalid_host", "_error_circuit_encryption")
 }
 
 // refusedAge is how long XMPP is taken instead.

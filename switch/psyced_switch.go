@@ -104,12 +104,7 @@ func startPsyced(ctx context.Context, s *xmpp.Stream, done func(takeover)) error
 	if !answer.Is(nsSwitch, "switched") {
 		return fmt.Errorf("psycswitch: <%s xmlns=%q/> in answer to <switching/>: %w", answer.Name().Local, answer.Name().Space, xmpp.UnsupportedStanzaType)
 	}
-	conn, rest, err := s.Hijack()
-	if err != nil {
-		return fmt.Errorf("psycswitch: taking the stream over: %w", err)
-	}
-	done(takeover{stream: s, conn: conn, buffered: rest, syntax: psyc.PSYC09, psyced: true})
-	return nil
+	return takeOver(s, takeover{syntax: psyc.PSYC09, psyced: true}, done)
 }
 
 func (l *Link) servePsyced(ctx context.Context, s *xmpp.Stream, e xmpp.Element, done func(takeover)) error {
@@ -122,10 +117,5 @@ func (l *Link) servePsyced(ctx context.Context, s *xmpp.Stream, e xmpp.Element, 
 	if err := s.WriteRaw(ctx, []byte("<switched xmlns='"+nsSwitch+"'/>")); err != nil {
 		return fmt.Errorf("psycswitch: answering the switch: %w", err)
 	}
-	conn, rest, err := s.Hijack()
-	if err != nil {
-		return fmt.Errorf("psycswitch: taking the stream over: %w", err)
-	}
-	done(takeover{stream: s, conn: conn, buffered: rest, syntax: psyc.PSYC09, psyced: true})
-	return nil
+	return takeOver(s, takeover{syntax: psyc.PSYC09, psyced: true}, done)
 }

@@ -21,12 +21,7 @@ var circuitMethods = [...]string{
 }
 
 func circuitMethod(method string) bool {
-	for _, m := range circuitMethods {
-		if psyc.Inherits(method, m) {
-			return true
-		}
-	}
-	return false
+	return psyc.InheritsAny(method, circuitMethods[:]...)
 }
 
 // circuit reports whether p speaks to the circuit.

@@ -1,6 +1,7 @@
 package transcode
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/switchyard-im/switchyard/xmpp"
@@ -25,7 +26,7 @@ func (w *writer) sayDelay(s *xmpp.Stanza, e xmpp.Element, f form) []byte {
 	if s.Type == "groupchat" {
 		name = varTimePlace
 	}
-	w.setBytes(name, w.keepBytes(count(nil, t.Unix())))
+	w.setBytes(name, w.keepBytes(strconv.AppendInt(nil, t.Unix(), 10)))
 	n := len(w.said)
 	w.said = usualDelay(w.said, w.words("", s))
 	said := w.said[n:len(w.said):len(w.said)]

@@ -220,10 +220,8 @@ func (f *FanIn) admit(local, remote string) error {
 
 // complain answers a packet that is no stanza for somebody here, unless it is a complaint itself.
 func (f *FanIn) complain(p *psyc.Packet, err error) {
-	for _, family := range [...]string{"_error", "_failure", "_warning"} {
-		if psyc.Inherits(p.Method, family) {
-			return
-		}
+	if psyc.InheritsAny(p.Method, "_error", "_failure", "_warning") {
+		return
 	}
 	q := p.Reply(methodOf(err))
 	q.Body = []byte("This packet cannot be delivered.")

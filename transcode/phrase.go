@@ -156,6 +156,17 @@ func (w *words) jid(name, resource string) uniform.JID {
 	return j
 }
 
+// A part is an element that is a text, and the variable that says it.
+type part struct{ name, variable string }
+
+// parts appends those that are said.
+func (w *words) parts(dst []byte, parts []part) []byte {
+	for _, p := range parts {
+		dst = leaf(dst, p.name, w.get(p.variable))
+	}
+	return dst
+}
+
 // attribute appends name='value', with a blank in front, unless there is no value.
 func attribute[T ~string | ~[]byte](dst []byte, name string, value T) []byte {
 	if len(value) == 0 {
@@ -199,6 +210,15 @@ func (w *writer) sayBytes(name string, value []byte, f form) {
 		return
 	}
 	w.setBytes(name, value)
+}
+
+// sayParts says what the parts of e say.
+func (w *writer) sayParts(parts []part, space string, e xmpp.Element, f form) {
+	for _, p := range parts {
+		if c, ok := e.Child(space, p.name); ok {
+			w.say(p.variable, c.Text(), f)
+		}
+	}
 }
 
 // sayAttr says what an attribute says.

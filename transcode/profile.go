@@ -10,7 +10,7 @@ const (
 )
 
 // profileParts are parts of a vCard in the order in which they are written.
-var profileParts = [...]struct{ name, variable string }{
+var profileParts = []part{
 	{"FN", "_name_public"},
 	{"NICKNAME", varNick},
 	{"URL", "_page_public"},
@@ -25,11 +25,7 @@ func sayProfile(w *writer, s *xmpp.Stanza, e xmpp.Element, f form) string {
 	if s.Type != "result" {
 		return ""
 	}
-	for _, part := range profileParts {
-		if c, ok := e.Child(nsVCard, part.name); ok {
-			w.say(part.variable, c.Text(), f)
-		}
-	}
+	w.sayParts(profileParts, nsVCard, e, f)
 	if email, ok := e.Child(nsVCard, "EMAIL"); ok && f.plain {
 		address, _ := email.Child(nsVCard, "USERID")
 		w.say("_identification_scheme_mailto", address.Text(), f)
@@ -41,9 +37,7 @@ func usualProfile(dst []byte, w *words) []byte {
 	n := len(dst)
 	dst = append(dst, "<vCard xmlns='"+nsVCard+"'>"...)
 	open := len(dst)
-	for _, part := range profileParts {
-		dst = leaf(dst, part.name, w.get(part.variable))
-	}
+	dst = w.parts(dst, profileParts)
 	if mail := w.get("_identification_scheme_mailto"); len(mail) > 0 {
 		dst = append(leaf(append(dst, "<EMAIL>"...), "USERID", mail), "</EMAIL>"...)
 	}

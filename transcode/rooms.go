@@ -2,7 +2,6 @@ package transcode
 
 import (
 	"bytes"
-	"strconv"
 	"strings"
 
 	"github.com/switchyard-im/switchyard/psyc"
@@ -358,18 +357,12 @@ var occupants = [...]string{methodPublic, methodPlaceTopic, methodNoticeEnter, m
 
 // hasOccupant reports whether a method tells about somebody in a place, by nick.
 func hasOccupant(method string) bool {
-	for _, m := range occupants {
-		if psyc.Inherits(method, m) {
-			return !psyc.Inherits(method, methodWhisper)
-		}
-	}
-	return false
+	return psyc.InheritsAny(method, occupants[:]...) && !psyc.Inherits(method, methodWhisper)
 }
 
 // entersPlace reports whether _nick is what the sender of a method wants to be called in the place that it is for.
 func entersPlace(method string) bool {
-	return psyc.Inherits(method, methodEnter) || psyc.Inherits(method, methodContextEnter) ||
-		psyc.Inherits(method, methodLeave) || psyc.Inherits(method, methodContextLeave)
+	return psyc.InheritsAny(method, methodEnter, methodContextEnter, methodLeave, methodContextLeave)
 }
 
 // topicMethod returns the method of a subject alone, which is a topic: asked for, set by somebody, or as it is.
@@ -382,6 +375,3 @@ func topicMethod(s *xmpp.Stanza) string {
 	}
 	return methodSetTopic
 }
-
-// count appends a number.
-func count(dst []byte, n int64) []byte { return strconv.AppendInt(dst, n, 10) }

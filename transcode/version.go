@@ -27,7 +27,7 @@ const (
 )
 
 // versionParts are the elements of a version, in order, and their variables.
-var versionParts = [...]struct{ name, variable string }{
+var versionParts = []part{
 	{"name", varVersionName}, {"version", varVersion}, {"os", varVersionOS},
 }
 
@@ -35,20 +35,13 @@ func sayVersion(w *writer, s *xmpp.Stanza, e xmpp.Element, f form) string {
 	if s.Type != "result" {
 		return ""
 	}
-	for _, part := range versionParts {
-		if c, ok := e.Child(nsVersion, part.name); ok {
-			w.say(part.variable, c.Text(), f)
-		}
-	}
+	w.sayParts(versionParts, nsVersion, e, f)
 	return methodVersion
 }
 
 func usualVersion(dst []byte, w *words) []byte {
 	dst = append(dst, "<query xmlns='"+nsVersion+"'>"...)
-	for _, part := range versionParts {
-		dst = leaf(dst, part.name, w.get(part.variable))
-	}
-	return append(dst, "</query>"...)
+	return append(w.parts(dst, versionParts), "</query>"...)
 }
 
 func sayLast(w *writer, s *xmpp.Stanza, e xmpp.Element, f form) string {
@@ -65,7 +58,7 @@ func usualLast(dst []byte, w *words) []byte {
 	if err != nil || n < 0 {
 		n = 0
 	}
-	return append(count(append(dst, "<query xmlns='"+nsLast+"' seconds='"...), n), "'/>"...)
+	return append(strconv.AppendInt(append(dst, "<query xmlns='"+nsLast+"' seconds='"...), n, 10), "'/>"...)
 }
 
 func sayTime(w *writer, s *xmpp.Stanza, e xmpp.Element, f form) string {

@@ -92,12 +92,7 @@ func (s *Sight) answer(data []byte) {
 }
 
 func unanswerable(method string) bool {
-	for _, family := range []string{"_error", "_failure", "_warning", "_status", "_echo"} {
-		if psyc.Inherits(method, family) {
-			return true
-		}
-	}
-	return false
+	return psyc.InheritsAny(method, "_error", "_failure", "_warning", "_status", "_echo")
 }
 
 // old reports whether the unit is a packet of the 0.9 syntax.
@@ -278,10 +273,8 @@ var Rules = []Rule{
 		if s.Packet == nil || s.Packet.Routing.Get("_tag") == nil {
 			return nil
 		}
-		for _, family := range []string{"_notice_presence", "_status_presence", "_notice_friendship"} {
-			if psyc.Inherits(s.Packet.Method, family) {
-				return fmt.Errorf("a tag on %s", s.Packet.Method)
-			}
+		if psyc.InheritsAny(s.Packet.Method, "_notice_presence", "_status_presence", "_notice_friendship") {
+			return fmt.Errorf("a tag on %s", s.Packet.Method)
 		}
 		return nil
 	}},

@@ -13,16 +13,13 @@ import (
 // fromPlace does what a place says: to everybody of ours in it, or to the one whom it names.
 func (p *Peer) fromPlace(e *Effect, m mail) error {
 	pl := p.places[m.from.Bare()]
-	is := func(families ...string) bool {
-		return slices.ContainsFunc(families, func(f string) bool { return psyc.Inherits(m.Method, f) })
-	}
 	switch {
-	case is("_echo_place_enter"):
+	case m.is("_echo_place_enter"):
 		return p.entered(e, m, pl)
 	case complains(m.Method):
 		return p.placeFailed(e, m, pl)
 	case pl == nil:
-		if is("_message", "_notice_invitation") && !m.to.IsZero() {
+		if m.is("_message", "_notice_invitation") && !m.to.IsZero() {
 			s, err := p.stanza(m, m.from, m.to)
 			if err == nil {
 				e.deliver(s)
@@ -32,27 +29,27 @@ func (p *Peer) fromPlace(e *Effect, m mail) error {
 		return nil // a place that nobody of ours is in, any more
 	case m.to.IsZero() && p.syntax == psyc.PSYC10 && pl.again(m.Packet):
 		return nil
-	case is("_message_public", "_message"):
+	case m.is("_message_public", "_message"):
 		return p.speech(e, m, pl)
-	case is("_notice_place_enter"):
+	case m.is("_notice_place_enter"):
 		pl.come(e, m)
 		return nil
-	case is("_notice_place_leave", "_echo_place_leave"):
+	case m.is("_notice_place_leave", "_echo_place_leave"):
 		p.goes(e, m, pl)
 		return nil
-	case is("_notice_place_topic", "_status_place_topic"):
+	case m.is("_notice_place_topic", "_status_place_topic"):
 		pl.topic = m.Entity.Get("_topic").String()
 		nick := ""
-		if is("_notice_place_topic") && !is("_notice_place_topic_official") {
+		if m.is("_notice_place_topic") && !m.is("_notice_place_topic_official") {
 			nick = nickOf(m)
 		}
 		for _, o := range pl.audience(m.to) {
 			e.deliver(o.subject(nick, pl.topic))
 		}
 		return nil
-	case is("_request_status_person", "_request_ping", "_request_version", "_request_list", "_request_description"):
+	case m.is("_request_status_person", "_request_ping", "_request_version", "_request_list", "_request_description"):
 		return p.question(e, m)
-	case is("_echo", "_status", "_warning", "_info", "_request"):
+	case m.is("_echo", "_status", "_warning", "_info", "_request"):
 		return nil // lists that nobody asked for in these words
 	}
 	s, err := p.stanza(m, m.from, pl.jid)
@@ -99,12 +96,7 @@ func (pl *place) audience(one uniform.JID) []*occupant {
 			all = append(all, o)
 		}
 	}
-	slices.SortFunc(all, func(a, b *occupant) int {
-		if a.full.String() < b.full.String() {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(all, func(a, b *occupant) int { return byAddress(a.full, b.full) })
 	return all
 }
 
@@ -200,9 +192,9 @@ func (p *Peer) goes(e *Effect, m mail, pl *place) {
 	nick, who := nickOf(m), speaker(m)
 	var codes []string
 	switch {
-	case psyc.Inherits(m.Method, "_notice_place_leave_banned"):
+	case m.is("_notice_place_leave_banned"):
 		codes = []string{"307"} // which is what a place calls a kick
-	case psyc.Inherits(m.Method, "_notice_place_leave_shutdown"), psyc.Inherits(m.Method, "_notice_place_leave_netburp"):
+	case m.is("_notice_place_leave_shutdown", "_notice_place_leave_netburp"):
 		codes = []string{"332"}
 	}
 	var gone []*occupant

@@ -121,7 +121,7 @@ func (p *Peer) befriend(e *Effect, m mail) error {
 			p.learn(key)
 		}
 		presence("subscribe")
-	case psyc.Inherits(m.Method, "_notice_friendship_established"), psyc.Inherits(m.Method, "_status_friendship_established"):
+	case m.is("_notice_friendship_established", "_status_friendship_established"):
 		// It comes in answer to our consent as well, when nobody here has asked to see them.
 		f.asked, f.to, f.wanted = false, f.to || f.asked, false
 		p.learn(key)

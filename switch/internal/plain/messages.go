@@ -1,6 +1,7 @@
 package plain
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -44,10 +45,12 @@ func (p *Peer) outMessage(e *Effect, s *xmpp.Stanza) error {
 
 func (p *Peer) note(key pair, m said) {
 	waiting, _ := p.said.Get(key)
-	if len(waiting) >= maxSaid {
-		waiting = waiting[1:]
-	}
-	p.said.Put(key, append(waiting[:len(waiting):len(waiting)], m), time.Now().Add(saidLife), maxPeople)
+	p.keep(key, push(waiting, m))
+}
+
+// push appends m to what waits for its echo, of which the oldest gives way if there is too much.
+func push(waiting []said, m said) []said {
+	return append(slices.Clone(waiting[max(len(waiting)-maxSaid+1, 0):]), m)
 }
 
 // echoed settles the message that the peer has taken: the first with that text, and those before it, of which nothing was heard.

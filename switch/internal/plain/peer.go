@@ -93,11 +93,7 @@ func (p *Peer) Out(s *xmpp.Stanza, syntax psyc.Syntax) (Effect, error) {
 	case xmpp.IQ:
 		err = p.outIQ(&e, s)
 	}
-	if syntax == psyc.PSYC09 {
-		for _, q := range slices.Concat(e.Packets, e.After) {
-			nameReply(q)
-		}
-	}
+	e.nameReplies(syntax)
 	return e, err
 }
 
@@ -112,19 +108,20 @@ func (p *Peer) In(q *psyc.Packet, syntax psyc.Syntax) (Effect, error) {
 	if err == nil {
 		err = p.receive(&e, m)
 	}
-	if syntax == psyc.PSYC09 {
-		for _, r := range slices.Concat(e.Packets, e.After) {
-			nameReply(r)
-		}
-	}
+	e.nameReplies(syntax)
 	return e, err
 }
 
-// nameReply calls the tag of an answer as 0.9 does.
-func nameReply(q *psyc.Packet) {
-	for i := range q.Routing {
-		if q.Routing[i].Name == "_tag_relay" {
-			q.Routing[i].Name = "_tag_reply"
+// nameReplies calls the tags of answers as the syntax does.
+func (e *Effect) nameReplies(syntax psyc.Syntax) {
+	if syntax != psyc.PSYC09 {
+		return
+	}
+	for _, q := range slices.Concat(e.Packets, e.After) {
+		for i := range q.Routing {
+			if q.Routing[i].Name == "_tag_relay" {
+				q.Routing[i].Name = "_tag_reply"
+			}
 		}
 	}
 }
@@ -149,6 +146,9 @@ type mail struct {
 	target  string
 	context bool
 }
+
+// is reports whether the method is of one of the families.
+func (m mail) is(families ...string) bool { return psyc.InheritsAny(m.Method, families...) }
 
 func (p *Peer) readMail(q *psyc.Packet) (mail, error) {
 	m := mail{Packet: q, target: q.Routing.Get("_target").String()}
@@ -258,26 +258,23 @@ func (p *Peer) receive(e *Effect, m mail) error {
 	case m.context && m.to.IsZero():
 		return p.cast(e, m)
 	}
-	is := func(families ...string) bool {
-		return slices.ContainsFunc(families, func(f string) bool { return psyc.Inherits(m.Method, f) })
-	}
 	switch {
-	case is("_message_echo"):
+	case m.is("_message_echo"):
 		p.echoed(pairOf(m.to, m.from), string(m.Body))
 		return nil
-	case is("_message"):
+	case m.is("_message"):
 		return p.message(e, m)
-	case is("_request_friendship", "_notice_friendship", "_status_friendship"):
+	case m.is("_request_friendship", "_notice_friendship", "_status_friendship"):
 		return p.befriend(e, m)
-	case is("_notice_presence", "_status_presence", "_status_person"):
+	case m.is("_notice_presence", "_status_presence", "_status_person"):
 		return p.unicastPresence(e, m)
-	case is("_request_status_person", "_request_status", "_request_presence", "_request_notification_subscribe"):
+	case m.is("_request_status_person", "_request_status", "_request_presence", "_request_notification_subscribe"):
 		return p.probed(e, m)
-	case is("_request"):
+	case m.is("_request"):
 		return p.question(e, m)
-	case is("_error", "_failure"):
+	case m.is("_error", "_failure"):
 		return p.failed(e, m)
-	case is("_echo", "_warning", "_status", "_info"):
+	case m.is("_echo", "_warning", "_status", "_info"):
 		return nil // about something that is over, or for nobody in particular
 	}
 	s, err := p.stanza(m, m.from, m.to)

@@ -270,11 +270,7 @@ func (p *Peer) outPlaceMessage(e *Effect, s *xmpp.Stanza, pl *place) error {
 	q.Entity.Set("_nick", nick)
 	sent := said{s.From, s.ID, s.Type, string(q.Body) + "\x00" + q.Entity.Get("_action").String()}
 	if pl.said != nil {
-		waiting := pl.said[s.From.Bare()]
-		if len(waiting) >= maxSaid {
-			waiting = waiting[1:]
-		}
-		pl.said[s.From.Bare()] = append(waiting[:len(waiting):len(waiting)], sent)
+		pl.said[s.From.Bare()] = push(pl.said[s.From.Bare()], sent)
 	} else {
 		p.note(pairOf(s.From, pl.jid), sent)
 	}

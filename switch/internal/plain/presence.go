@@ -1,7 +1,9 @@
 package plain
 
 import (
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/switchyard-im/switchyard/psyc"
@@ -69,7 +71,7 @@ func (p *Peer) unlearn(key pair) {
 func (p *Peer) cast(e *Effect, m mail) error {
 	there := m.from.Bare()
 	c := p.contacts[there]
-	if !psyc.Inherits(m.Method, "_notice_presence") && !psyc.Inherits(m.Method, "_status_presence") {
+	if !m.is("_notice_presence", "_status_presence") {
 		if c == nil {
 			return nil
 		}
@@ -94,18 +96,10 @@ func (p *Peer) cast(e *Effect, m mail) error {
 
 // sorted makes the order of deliveries that of the addresses.
 func sorted(heard map[uniform.JID]signature) []uniform.JID {
-	all := make([]uniform.JID, 0, len(heard))
-	for j := range heard {
-		all = append(all, j)
-	}
-	slices.SortFunc(all, func(a, b uniform.JID) int {
-		if a.String() < b.String() {
-			return -1
-		}
-		return 1
-	})
-	return all
+	return slices.SortedFunc(maps.Keys(heard), byAddress)
 }
+
+func byAddress(a, b uniform.JID) int { return strings.Compare(a.String(), b.String()) }
 
 func (p *Peer) toAll(e *Effect, m mail, c *contact) error {
 	for _, here := range sorted(c.heard) {

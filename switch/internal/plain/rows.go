@@ -89,18 +89,13 @@ func (p *Peer) answered(m mail) *row {
 
 // answers reports whether a method is one that answers questions.
 func answers(method string) bool {
-	for _, family := range []string{"_status", "_echo", "_info", "_error", "_failure", "_notice_list", "_notice_place", "_jabber_iq_result", "_jabber_iq_error"} {
-		if psyc.Inherits(method, family) {
-			return !psyc.Inherits(method, "_status_presence") && !psyc.Inherits(method, "_message")
-		}
-	}
-	return false
+	return psyc.InheritsAny(method, "_status", "_echo", "_info", "_error", "_failure", "_notice_list", "_notice_place", "_jabber_iq_result", "_jabber_iq_error") &&
+		!psyc.Inherits(method, "_status_presence")
 }
 
 // settle answers the request of r with m.
 func (p *Peer) settle(e *Effect, m mail, r *row) error {
-	complaint := complains(m.Method)
-	if complaint {
+	if complains(m.Method) {
 		p.forgetJoin(r.join)
 		if reply := r.request.ErrorReply(complaintError(m)); reply != nil {
 			e.deliver(reply)
@@ -160,7 +155,7 @@ func asRoom(s *xmpp.Stanza) {
 }
 
 func complains(method string) bool {
-	return psyc.Inherits(method, "_error") || psyc.Inherits(method, "_failure")
+	return psyc.InheritsAny(method, "_error", "_failure")
 }
 
 // complaintError returns a complaint as the error of a stanza.
