@@ -147,7 +147,7 @@ func answeredNo(err error) bool {
 	return errors.Is(err, ErrInvalidKey) || errors.As(err, &se)
 }
 
-// An exchange identifies a question to the peer: db:result without id, or db:verify.
+// An exchange identifies a question to the peer: db:result without id, or db:verify. It is all that an answer repeats, not the key.
 type exchange struct {
 	verify        bool
 	local, remote string
@@ -156,10 +156,16 @@ type exchange struct {
 
 // A request waits for the answer to an exchange.
 type request struct {
+	key     string        // that the peer is asked about
 	done    chan struct{} // closed when err is set
 	err     error
 	waiting int // for it; under Stream.mu
 }
+
+// maxVerifying is how many db:verify may have no answer, also those that nobody waits for any more.
+const maxVerifying = 256
+
+var errTooManyKeys = fmt.Errorf("xmpp: too many dialback keys without an answer: %w", ResourceConstraint)
 
 // errNoDialback means that this side of the stream has nothing to ask.
 var errNoDialback = fmt.Errorf("xmpp: stream without Dialback in this direction: %w", NotAuthorized)
@@ -232,7 +238,8 @@ func (s *Stream) learnDialback() {
 // to local (XEP-0220 section 2.1.2). No authentication is needed on this stream. Initiating side.
 //
 // nil means valid. An error wraps [ErrInvalidKey], or a [*StanzaError] that the peer answered, or it is that of ctx or
-// of the stream.
+// of the stream, or [ResourceConstraint] when 256 keys have no answer. Answers do not repeat the key: of several for the same pair and id
+// one is asked about at a time.
 func (s *Stream) Verify(ctx context.Context, local, remote, id, key string) error {
 	err := s.ask(ctx, exchange{verify: true, local: local, remote: remote, id: id}, key, false)
 	if err != nil {
@@ -241,38 +248,61 @@ func (s *Stream) Verify(ctx context.Context, local, remote, id, key string) erro
 	return nil
 }
 
-// ask sends key and waits for the answer. Those who ask the same at the same time share one.
+// ask sends key and waits for the answer. Those who ask the same at the same time share one. Another key waits for its turn:
+// an answer that is about either would else be taken for an answer about both.
 func (s *Stream) ask(ctx context.Context, x exchange, key string, holding bool) error {
-	s.mu.Lock()
-	if s.err != nil {
-		defer s.mu.Unlock()
-		return s.err
+	for {
+		r, asked, err := s.join(x, key)
+		if err != nil {
+			return err
+		}
+		if !asked {
+			err := s.WriteRaw(ctx, appendDialback(nil, x.verify, x.local, x.remote, x.id, "", string(AppendText(nil, key))))
+			if err != nil {
+				s.settle(x, err)
+			}
+		}
+		err = s.await(ctx, r, holding)
+		s.leave(x, r)
+		if r.key == key {
+			return err
+		}
+		select {
+		case <-r.done: // it is our turn
+		default:
+			return err
+		}
 	}
-	r, asked := s.waiting[x]
-	if !asked {
-		r = &request{done: make(chan struct{})}
+}
+
+// join makes the caller one of those who wait for the answer to x, which may be about another key. asked says that somebody else
+// has asked.
+func (s *Stream) join(x exchange, key string) (r *request, asked bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return nil, false, s.err
+	}
+	if r, asked = s.waiting[x]; !asked {
+		if x.verify && len(s.waiting) >= maxVerifying {
+			return nil, false, errTooManyKeys
+		}
+		r = &request{key: key, done: make(chan struct{})}
 		if s.waiting == nil {
 			s.waiting = make(map[exchange]*request)
 		}
 		s.waiting[x] = r
 	}
 	r.waiting++
-	s.mu.Unlock()
-	defer s.leave(x, r)
-	if !asked {
-		err := s.WriteRaw(ctx, appendDialback(nil, x.verify, x.local, x.remote, x.id, "", string(AppendText(nil, key))))
-		if err != nil {
-			s.settle(x, err)
-		}
-	}
-	return s.await(ctx, r, holding)
+	return r, asked, nil
 }
 
-// leave forgets an exchange for which nobody waits any more: an answer that comes now is one that nobody has asked for.
+// leave forgets a db:result for which nobody waits any more: an answer that comes now is one that nobody has asked for. A db:verify is
+// remembered until its answer is there, which would else be taken for that about another key.
 func (s *Stream) leave(x exchange, r *request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r.waiting--; r.waiting == 0 && s.waiting[x] == r {
+	if r.waiting--; r.waiting == 0 && !x.verify && s.waiting[x] == r {
 		delete(s.waiting, x)
 	}
 }

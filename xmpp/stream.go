@@ -309,8 +309,8 @@ func (s *Stream) Sent() uint64 {
 	return s.out.stanzas
 }
 
-// Pending returns the number of dialback exchanges under way on the stream, in either direction. A protocol that
-// takes the connection over does so when there are none.
+// Pending returns the number of dialback exchanges under way on the stream, in either direction; that of a [Stream.Verify] which gave up is
+// under way until the answer comes. A protocol that takes the connection over does so when there are none.
 func (s *Stream) Pending() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
