@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -191,6 +192,73 @@ func TestStanzasContext(t *testing.T) {
 			t.Errorf("%d stanzas, Received %d", n, s.Received())
 		}
 		s.Close()
+	})
+}
+
+// Only the closing tag tells that the peer is through with the stream, not the end of the connection.
+func TestPeerClosed(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		answer func(p *peer) // to our closing tag
+		want   bool
+	}{
+		{"closing tag", func(p *peer) { p.send("</stream:stream>") }, true},
+		{"stanza, then closing tag", func(p *peer) {
+			p.send(`<message id='1' from='a@dale.example' to='b@hill.example'/></stream:stream>`)
+		}, true},
+		{"hangs up", func(p *peer) { p.conn.Close() }, false},
+		{"silence", func(*peer) {}, false},
+		{"stream error", func(p *peer) {
+			p.send("<stream:error><reset xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>")
+			p.conn.Close()
+		}, false},
+		{"half a tag", func(p *peer) { p.send("</stream:stre"); p.conn.Close() }, false},
+	} {
+		for _, ranging := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, ranging %v", tt.name, ranging), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					s, p := accepted(t, nil)
+					ended := make(chan struct{})
+					go func() {
+						defer close(ended)
+						if ranging {
+							for range s.Stanzas(context.Background()) {
+							}
+						}
+					}()
+					synctest.Wait()
+					if s.PeerClosed() {
+						t.Error("before it was closed")
+					}
+					go func() {
+						if err := p.want("</stream:stream>"); err != nil {
+							t.Error(err)
+						}
+						tt.answer(p)
+					}()
+					s.Close()
+					<-ended
+					if got := s.PeerClosed(); got != tt.want {
+						t.Errorf("%v, want %v", got, tt.want)
+					}
+				})
+			})
+		}
+	}
+	// A peer that closes first.
+	synctest.Test(t, func(t *testing.T) {
+		s, p := accepted(t, nil)
+		go p.send("</stream:stream>")
+		for _, err := range s.Stanzas(t.Context()) {
+			t.Error(err)
+		}
+		if !s.PeerClosed() {
+			t.Error("not noticed")
+		}
+		s.Close()
+		if !s.PeerClosed() {
+			t.Error("forgotten")
+		}
 	})
 }
 
