@@ -223,6 +223,7 @@ func (s *Stream) Stanzas(ctx context.Context) iter.Seq2[*Stanza, error] {
 		for len(s.held) > 0 {
 			st := s.held[0]
 			s.held = s.held[1:]
+			s.heldSize -= st.size
 			more := yield(st.Stanza, nil)
 			st.session.count()
 			if !more {
@@ -255,21 +256,24 @@ func (s *Stream) Stanzas(ctx context.Context) iter.Seq2[*Stanza, error] {
 // heldStanzas is how many stanzas are held for a loop over Stanzas that is yet to come.
 const heldStanzas = 64
 
-// A heldStanza is one of those, and the session that counts it.
+// A heldStanza is one of those, how many bytes it had, and the session that counts it.
 type heldStanza struct {
 	*Stanza
+	size    int
 	session *session
 }
 
 // hold keeps a stanza that arrived while the stream was read for something else.
 func (s *Stream) hold(st *Stanza) error {
-	switch {
-	case st == nil:
+	if st == nil {
 		return nil
-	case len(s.held) == heldStanzas:
+	}
+	size := len(st.ix.Src)
+	if len(s.held) == heldStanzas || len(s.held) > 0 && s.heldSize+size > positive(s.cfg.Held, defaultHeld) {
 		return s.fail(&StreamError{Condition: ResourceConstraint, Text: "too many stanzas that nobody reads", Local: true})
 	}
-	s.held = append(s.held, heldStanza{st.Clone(), s.counting})
+	s.held = append(s.held, heldStanza{st.Clone(), size, s.counting})
+	s.heldSize += size
 	return nil
 }
 

@@ -50,6 +50,11 @@ type Config struct {
 	// at most twice this and one stanza.
 	SendQueue int
 
+	// Held is the number of bytes of stanzas that are held for Stanzas because they arrive while nobody ranges over it and something
+	// else reads, such as Authorize; 512 KiB. One stanza is held whatever its size, and no more than 64. What goes beyond
+	// ends the stream with resource-constraint.
+	Held int
+
 	// Timeouts bounds waiting.
 	Timeouts Timeouts
 
@@ -97,6 +102,7 @@ func (t Timeouts) withDefaults() Timeouts {
 const (
 	defaultPeerLimit = 256 << 10
 	defaultSendQueue = 256 << 10
+	defaultHeld      = 512 << 10
 )
 
 // A Stream is an XMPP stream between two servers over a connection (RFC 6120 section 4).
@@ -122,6 +128,7 @@ type Stream struct {
 	rd       *reader
 	admitted pair         // the pair of the last stanza
 	held     []heldStanza // arrived while nobody ranged over Stanzas
+	heldSize int          // bytes of those
 	counting *session     // counts what arrives
 	resuming *resumption
 	legacy   bool // the peer's header has no version: no features
