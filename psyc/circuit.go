@@ -245,8 +245,10 @@ type Circuit struct {
 	writing bool      // the writer runs, and closes done
 	first   []*Packet // to be sent right behind our greeting
 
-	receiving *receivedSession // what the peer sends; nil where it does not count
-	over      bool             // the circuit has ended, and receiving is suspended
+	opened bool // the peer has opened its session
+	over   bool // the circuit has ended, and that session is suspended
+
+	receiving *receivedSession // what the peer sends, from before it says so; nil without Config.Sessions
 }
 
 // Initiate wraps a connection that we opened, or in which we asked for the switch to PSYC.
@@ -275,6 +277,9 @@ func newCircuit(conn net.Conn, cfg *Config, initiator bool) *Circuit {
 	c.in.init(c, c.cfg.Buffered)
 	c.cfg.Buffered = nil
 	c.out.init(c.cfg.Queue)
+	if c.cfg.Sessions != nil {
+		c.receiving = &receivedSession{circuit: c, wake: c.out.signal}
+	}
 	c.requests.limit = c.cfg.Requests
 	c.proofs.limit = c.cfg.Hosts
 	return c

@@ -40,7 +40,7 @@ type outbox struct {
 
 	sent     *sentSession       // counts the packets; nil where nobody does
 	own      func(*Packet) bool // says which ones are the circuit's, with sent
-	received *receivedSession   // wants acknowledgements written; may be nil
+	received *receivedSession   // wants acknowledgements written, with sent
 	deaf     bool               // nothing comes from the peer any more
 	held     []byte             // what has been held back, behind buf, when the circuit ended
 	heldm    []mark             // likewise
@@ -186,7 +186,7 @@ func (o *outbox) take() (buf []byte, marks []mark, more bool) {
 	if o.aborted || o.err != nil && len(o.buf) == 0 {
 		return nil, nil, false
 	}
-	o.acknowledge(false)
+	o.acknowledge()
 	if len(o.buf) == 0 {
 		return nil, nil, true
 	}
@@ -239,7 +239,7 @@ func (o *outbox) trim() {
 func (o *outbox) finish(err error, deadline time.Time, last *Packet) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.acknowledge(true)
+	o.conclude()
 	if last != nil {
 		o.append(last, true)
 	}

@@ -182,7 +182,7 @@ func (c *Circuit) useSessions() {
 		},
 	}
 	rand.Read(s.id[:])
-	c.out.count(s, c.own)
+	c.out.count(s, c.receiving, c.own)
 }
 
 // Session returns what this side has sent; ok is false while the circuit does not count. After the end of the circuit it
@@ -359,18 +359,17 @@ func (c *Circuit) openSession(p *Packet) error {
 	if c.in.session != nil {
 		return &Error{Method: errSession, Text: "This circuit has a session."}
 	}
-	r := &receivedSession{id: s.ID, owner: sessionOwner{s.Lease, c.Peer().Instance}, circuit: c, wake: c.out.signal}
-	if err := c.cfg.Sessions.open(r, c.proofs.holds); err != nil {
+	c.receiving.open(s.ID, sessionOwner{s.Lease, c.Peer().Instance})
+	if err := c.cfg.Sessions.open(c.receiving, c.proofs.holds); err != nil {
 		return err
 	}
-	c.in.session = r
-	c.out.acknowledges(r)
+	c.in.session = c.receiving
 	c.mu.Lock()
-	c.receiving = r
+	c.opened = true
 	over := c.over
 	c.mu.Unlock()
 	if over {
-		c.cfg.Sessions.suspend(r)
+		c.cfg.Sessions.suspend(c.receiving)
 	}
 	return nil
 }
@@ -379,14 +378,15 @@ func (c *Circuit) openSession(p *Packet) error {
 func (c *Circuit) suspendSession() {
 	c.mu.Lock()
 	c.over = true
-	r := c.receiving
+	opened := c.opened
 	c.mu.Unlock()
-	if r != nil {
-		c.cfg.Sessions.suspend(r)
+	if opened {
+		c.cfg.Sessions.suspend(c.receiving)
 	}
 }
 
-// closeSession brings the counts of both sides to rest before the circuit is closed: what was sent is acknowledged, and the peer hears the last of what was received.
+// closeSession brings the counts of both sides to rest before the circuit is closed: what was sent is acknowledged, and nothing more is
+// received, whether the peer has opened its session yet or not.
 func (c *Circuit) closeSession() {
 	if c.cfg.Sessions == nil || c.Err() != nil {
 		return
@@ -394,26 +394,18 @@ func (c *Circuit) closeSession() {
 	ctx, cancel := context.WithTimeout(c.ctx, c.cfg.CloseTimeout)
 	defer cancel()
 	c.out.settled(ctx)
-	c.mu.Lock()
-	r := c.receiving
-	c.mu.Unlock()
-	if r == nil {
-		return
-	}
-	if _, ok := r.fence(ctx); ok {
-		c.answer(r.closed())
-	}
+	c.receiving.fence(ctx)
 }
 
 // peerCloses ends the circuit because the peer has asked for that. If it counts, it hears the last of what was received.
 func (c *Circuit) peerCloses() {
-	if c.in.session == nil {
+	if _, counts := c.Session(); !counts {
 		c.end(io.EOF, nil, false)
 		return
 	}
-	c.in.session.fence(c.ctx)
+	c.receiving.fence(c.ctx)
 	c.out.hold()
-	c.end(io.EOF, c.in.session.closed(), true)
+	c.end(io.EOF, nil, true)
 }
 
 // serveResume answers how far the peer got with a session of another circuit, without keeping the reader waiting.

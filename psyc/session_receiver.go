@@ -17,10 +17,10 @@ const (
 // A receivedSession counts what the peer sends on a circuit, and goes on knowing it after the end of the circuit. The
 // goroutine that reads from the circuit calls begin and handled; fence makes that end.
 type receivedSession struct {
-	id   SessionID
 	wake func() // has an acknowledgement written
 
 	mu      sync.Mutex
+	id      SessionID // once the peer has opened it, and for ever
 	owner   sessionOwner
 	circuit *Circuit // nil when it has ended
 	names   []string // that the peer had proved when the circuit ended
@@ -37,6 +37,13 @@ type receivedSession struct {
 	bytes int    // received since then
 	due   bool   // an acknowledgement is to be written, even if there is nothing new in it
 	armed bool   // it will be in ackTime
+}
+
+// open gives the session its name.
+func (s *receivedSession) open(id SessionID, owner sessionOwner) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.id, s.owner = id, owner
 }
 
 // begin reports whether the next packet may be received.
@@ -88,32 +95,35 @@ func (s *receivedSession) answer() {
 	s.wake()
 }
 
-// acknowledgement returns what is to be written, nil if nothing. With last it is to be written although it is not due.
-// s may be nil.
-func (s *receivedSession) acknowledgement(last bool) *Packet {
-	if s == nil {
-		return nil
-	}
+// acknowledgement returns what is to be written, nil if nothing is due.
+func (s *receivedSession) acknowledgement() *Packet {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.due && !(last && s.count > s.acked) {
+	if !s.due {
 		return nil
 	}
-	s.acked, s.bytes, s.due = s.count, 0, false
-	return countPacket(methodSession, s.count)
+	return s.say(methodSession)
 }
 
-// closed is what is said last, after fence.
-func (s *receivedSession) closed() *Packet {
+// lastWord returns what is to be written when the circuit ends in order: the count is final after fence, and otherwise worth telling
+// if it is new.
+func (s *receivedSession) lastWord() *Packet {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.acked, s.bytes, s.due = s.count, 0, false
-	return countPacket(methodSessionClosed, s.count)
+	switch {
+	case s.fenced && !s.working:
+		return s.say(methodSessionClosed)
+	case s.count > s.acked:
+		return s.say(methodSession)
+	}
+	return nil
 }
 
-func countPacket(method string, n uint64) *Packet {
+// say needs the lock.
+func (s *receivedSession) say(method string) *Packet {
+	s.acked, s.bytes, s.due = s.count, 0, false
 	p := &Packet{Method: method}
-	p.Entity.Set("_amount_received", formatCount(n))
+	p.Entity.Set("_amount_received", formatCount(s.count))
 	return p
 }
 

@@ -126,14 +126,14 @@ func (s *sentSession) end() {
 	}
 }
 
-// count makes the outbox count packets as s, those excepted that own says are the circuit's.
-func (o *outbox) count(s *sentSession, own func(*Packet) bool) {
+// count makes the outbox count packets as s, those excepted that own says are the circuit's, and acknowledge what r has received.
+func (o *outbox) count(s *sentSession, r *receivedSession, own func(*Packet) bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.sent != nil {
 		return
 	}
-	o.sent, o.own = s, own
+	o.sent, o.received, o.own = s, r, own
 	end := s.broken
 	s.broken = func() {
 		if o.overdue() {
@@ -201,16 +201,22 @@ func (o *outbox) acknowledged(n uint64, final bool) error {
 	return nil
 }
 
-// acknowledges makes the outbox acknowledge what s has received.
-func (o *outbox) acknowledges(s *receivedSession) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.received = s
+// acknowledge writes an acknowledgement if one is due. It needs the lock.
+func (o *outbox) acknowledge() {
+	if o.received == nil {
+		return
+	}
+	if p := o.received.acknowledgement(); p != nil {
+		o.append(p, true)
+	}
 }
 
-// acknowledge writes an acknowledgement if one is due; with last, if there is anything new in it. It needs the lock.
-func (o *outbox) acknowledge(last bool) {
-	if p := o.received.acknowledgement(last); p != nil {
+// conclude writes what the peer has to hear of its session at the end of the circuit, however much is in front of it. It needs the lock.
+func (o *outbox) conclude() {
+	if o.received == nil {
+		return
+	}
+	if p := o.received.lastWord(); p != nil {
 		o.append(p, true)
 	}
 }
