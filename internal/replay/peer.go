@@ -2,6 +2,7 @@ package replay
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -12,15 +13,21 @@ import (
 	"time"
 
 	"github.com/switchyard-im/switchyard/psyc"
+	"github.com/switchyard-im/switchyard/xmpp"
 )
 
 // A Peer is psyced as it was recorded.
 type Peer struct {
-	TLS      *tls.Config       // of its server side, for conversations with TLS
-	Rename   *strings.Replacer // recorded names of hosts to those of the test; nil: as recorded
-	Patience time.Duration     // for what has to come; 10 s
-	Ignore   []string          // variables that the side under test may leave out or have otherwise
-	Rules    []Rule            // nil: the [Rules]
+	TLS        *tls.Config       // of its server side, for conversations with TLS
+	Rename     *strings.Replacer // recorded names of hosts to those of the test; nil: as recorded
+	Patience   time.Duration     // for what has to come; 10 s
+	Deviations []Deviation       // what the side under test may do otherwise; nil: nothing
+	Rules      []Rule            // nil: the [Rules]
+	Pace       bool              // psyced says each thing when it did, not as soon as it may: for tests with a clock of their own
+
+	// Trace is told of each unit when its turn has come: ">" before what the side under test has sent as it was recorded, "<" before what
+	// psyced said, "-" before what was recorded and is left out by a deviation, "+" before what it adds, with the name of the deviation.
+	Trace func(line string)
 }
 
 // A Difference says where the side under test departs from the recording.
@@ -52,7 +59,10 @@ type session struct {
 	c    *Conversation
 	conn net.Conn
 	at   time.Duration
-	tags map[string]string // recorded to sent
+	tags map[string]string // recorded to sent; of all that go on together
+
+	recorded, said splitter // what the recorded peer sent, and psyced
+	over           bool     // psyced has closed
 
 	in      splitter // what comes
 	waiting []Unit
@@ -65,42 +75,112 @@ type session struct {
 // Play plays psyced's part of c on conn, and closes conn when the recorded session ends. The error is a *[Difference], joined with
 // every *[Violation] of a rule, or one of the connection.
 func (p *Peer) Play(conn net.Conn, c *Conversation) error {
-	s := &session{peer: p, c: c, conn: conn, tags: make(map[string]string)}
-	defer func() { s.conn.Close() }()
-	err := s.play()
-	return errors.Join(append(s.broken, err)...)
+	return p.PlayAll(func(*Conversation) (net.Conn, error) { return conn, nil }, c)
 }
 
-func (s *session) play() error {
-	var recorded splitter
-	for _, e := range s.c.Events {
-		s.at = e.At
-		switch {
-		case e.TLS:
-			if err := s.startTLS(); err != nil {
-				return err
+// PlayAll is Play for conversations of one recording that took place at the same time: what happened on all of them happens in the recorded order.
+// connect returns the connection for each as soon as something was said on it.
+func (p *Peer) PlayAll(connect func(*Conversation) (net.Conn, error), cs ...*Conversation) error {
+	var sessions []*session
+	of := make(map[*Conversation]*session)
+	tags, begun := make(map[string]string), time.Now()
+	defer func() {
+		for _, s := range sessions {
+			s.conn.Close()
+		}
+	}()
+	err := func() error {
+		for i, m := range merged(cs) {
+			if p.Pace && m.Sender == Psyced {
+				// One after the other, also what was recorded at one moment.
+				time.Sleep(time.Until(begun.Add(m.At + time.Duration(i)*time.Microsecond)))
 			}
-		case e.Closed && e.Sender == Psyced:
-			return nil
-		case e.Closed:
-			return s.drain()
-		case e.Sender == Psyced:
-			if err := s.write(e.Data); err != nil {
-				return err
-			}
-		default:
-			units, err := recorded.feed(s.renamed(e.Data))
-			if err != nil {
-				return err
-			}
-			for _, u := range units {
-				if err := s.expect(u); err != nil {
-					return err
+			s := of[m.c]
+			if s == nil {
+				conn, err := connect(m.c)
+				if err != nil {
+					return fmt.Errorf("replay: %v: %w", m.c, err)
 				}
+				s = &session{peer: p, c: m.c, conn: conn, tags: tags}
+				of[m.c], sessions = s, append(sessions, s)
+			}
+			if err := s.happens(m.Event); err != nil {
+				return err
 			}
 		}
+		for _, s := range sessions {
+			if err := s.drain(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}()
+	var broken []error
+	for _, s := range sessions {
+		broken = append(broken, s.broken...)
 	}
-	return s.drain()
+	return errors.Join(append(broken, err)...)
+}
+
+// A moment is an event and where it was.
+type moment struct {
+	c *Conversation
+	Event
+}
+
+// merged returns the events of conversations in their order.
+func merged(cs []*Conversation) []moment {
+	var all []moment
+	for _, c := range cs {
+		for _, e := range c.Events {
+			all = append(all, moment{c, e})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b moment) int { return cmp.Compare(a.At, b.At) })
+	return all
+}
+
+// happens plays one event.
+func (s *session) happens(e Event) error {
+	s.at = e.At
+	switch {
+	case s.over, e.Closed && e.Sender == Ours: // whoever is under test hangs up when it likes
+		return nil
+	case e.TLS:
+		return s.startTLS()
+	case e.Closed:
+		s.over = true
+		return s.conn.Close()
+	case e.Sender == Psyced:
+		return s.write(e.Data)
+	}
+	units, err := s.recorded.feed(s.renamed(e.Data))
+	for _, u := range units {
+		if err := s.expect(u); err != nil {
+			return err
+		}
+	}
+	if err != nil && s.peer.Deviations != nil {
+		// A mistake on purpose. Nobody makes it again.
+		s.recorded.buf = nil
+		s.trace("-", "no packet", nil)
+		return nil
+	}
+	return err
+}
+
+func (s *session) trace(sign, what string, d *Deviation) {
+	if s.peer.Trace == nil {
+		return
+	}
+	line := sign + " " + what
+	if d != nil {
+		line += " (" + d.Name + ")"
+	}
+	if s.c.Name != "" {
+		line = s.c.Name + " " + line
+	}
+	s.peer.Trace(line)
 }
 
 func (s *session) patience() time.Time {
@@ -138,6 +218,10 @@ func (s *session) write(data []byte) error {
 		}
 	}
 	s.sight.answer(data)
+	units, _ := s.said.feed(data) // psyced makes mistakes, too
+	for _, u := range units {
+		s.trace("<", u.Name(), nil)
+	}
 	s.conn.SetWriteDeadline(s.patience())
 	if _, err := s.conn.Write(data); err != nil {
 		return &Difference{Conversation: s.c.String(), At: s.at, Reason: "what psyced says is not read: " + err.Error(), Want: data}
@@ -195,6 +279,12 @@ func (s *session) check(u Unit) {
 
 // expect waits for what matches the recorded unit want.
 func (s *session) expect(want Unit) error {
+	for i, d := range s.peer.Deviations {
+		if d.Leaves != nil && d.Leaves(want) {
+			s.trace("-", want.Name(), &s.peer.Deviations[i])
+			return nil
+		}
+	}
 	done := func() bool { return false }
 	switch {
 	case want.First():
@@ -212,14 +302,42 @@ func (s *session) expect(want Unit) error {
 		case err != nil:
 			return &Difference{s.c.String(), s.at, "nothing more comes: " + err.Error(), want.Raw, nil}
 		case want.First() || want.Greeting():
-			return &Difference{s.c.String(), s.at, "the greeting comes first", want.Raw, got.Raw}
+			if added, err := s.added(got); err != nil {
+				return err
+			} else if !added {
+				return &Difference{s.c.String(), s.at, "the greeting comes first", want.Raw, got.Raw}
+			}
+			continue
 		}
-		if reason := s.differs(want, got); reason != "" {
+		reason := s.differs(want, got)
+		if reason == "" {
+			s.trace(">", got.Name(), nil)
+			return nil
+		}
+		if added, err := s.added(got); err != nil {
+			return err
+		} else if !added {
 			return &Difference{s.c.String(), s.at, reason, want.Raw, got.Raw}
 		}
-		return nil
 	}
 	return nil
+}
+
+// added reports whether got may be sent although it was not recorded, and answers it.
+func (s *session) added(got Unit) (bool, error) {
+	for i, d := range s.peer.Deviations {
+		if d.Adds == nil {
+			continue
+		}
+		if answer, ok := d.Adds(got); ok {
+			s.trace("+", got.Name(), &s.peer.Deviations[i])
+			if answer == "" {
+				return true, nil
+			}
+			return true, s.write([]byte(answer))
+		}
+	}
+	return false, nil
 }
 
 // differs says in what got departs from want.
@@ -233,13 +351,20 @@ func (s *session) differs(want, got Unit) string {
 			return fmt.Sprintf("<%s> instead of <%s>", got.XML, want.XML)
 		case want.XML == "stream:stream", want.XML == "stream:features", want.XML == "switched":
 			return ""
+		case want.Stanza():
+			return differentStanza(want.Raw, got.Raw)
 		case normalXML(want.Raw) != normalXML(got.Raw):
 			return "another <" + want.XML + "/>"
 		}
 		return ""
 	}
 	w, g := want.Packet, got.Packet
-	if w.Method != g.Method {
+	for _, d := range s.peer.Deviations {
+		if d.Stands != nil && d.Stands(want, got) {
+			return ""
+		}
+	}
+	if w.Method != g.Method && !s.otherwise(want, got, "") {
 		return fmt.Sprintf("%s instead of %s", g.Method, w.Method)
 	}
 	if psyc.Inherits(w.Method, "_message") && !bytes.Equal(w.Body, g.Body) {
@@ -249,21 +374,45 @@ func (s *session) differs(want, got Unit) string {
 		return ""
 	}
 	for _, v := range append(slices.Clone(w.Routing), w.Entity...) {
-		if slices.Contains(s.peer.Ignore, v.Name) {
-			continue
-		}
 		sent := g.Routing.Get(v.Name)
 		if sent == nil {
 			sent = g.Entity.Get(v.Name)
 		}
 		switch {
+		case sent != nil && v.Name == "_tag":
+			s.tags[v.Value.String()] = sent.String()
+		case bytes.Equal(v.Value, sent), s.otherwise(want, got, v.Name):
 		case sent == nil:
 			return "no " + v.Name
-		case v.Name == "_tag":
-			s.tags[v.Value.String()] = sent.String()
-		case !bytes.Equal(v.Value, sent):
+		default:
 			return fmt.Sprintf("%s is %q", v.Name, sent)
 		}
+	}
+	return ""
+}
+
+// otherwise reports whether a variable, or the method if name is empty, may differ.
+func (s *session) otherwise(want, got Unit, name string) bool {
+	for _, d := range s.peer.Deviations {
+		if d.Otherwise != nil && d.Otherwise(want, got, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// differentStanza says in what a stanza departs from the recorded one; the order of attributes does not count.
+func differentStanza(want, got []byte) string {
+	w, err := xmpp.Parse(want)
+	if err != nil {
+		return "no stanza was recorded: " + err.Error()
+	}
+	g, err := xmpp.Parse(got)
+	switch {
+	case err != nil:
+		return "no stanza: " + err.Error()
+	case w.Kind != g.Kind, w.Type != g.Type, w.From != g.From, w.To != g.To, w.ID != g.ID, !bytes.Equal(w.Raw(), g.Raw()):
+		return "another stanza"
 	}
 	return ""
 }
@@ -271,9 +420,9 @@ func (s *session) differs(want, got Unit) string {
 // normalXML makes both kinds of quotes the same.
 func normalXML(b []byte) string { return strings.ReplaceAll(string(b), `"`, "'") }
 
-// drain reads until the side under test hangs up. It may say goodbye, and nothing else.
+// drain reads until the side under test hangs up. It may say goodbye and what deviations add, and nothing else.
 func (s *session) drain() error {
-	for {
+	for !s.over {
 		u, err := s.next()
 		switch {
 		case errors.Is(err, errOwn):
@@ -283,7 +432,12 @@ func (s *session) drain() error {
 			return &Difference{s.c.String(), s.at, "the connection should end: " + err.Error(), nil, nil}
 		case u.XML == "/stream:stream", u.Packet != nil && u.Packet.Method == "_request_circuit_shutdown":
 		default:
-			return &Difference{s.c.String(), s.at, "more than was recorded", nil, u.Raw}
+			if added, err := s.added(u); err != nil {
+				return err
+			} else if !added {
+				return &Difference{s.c.String(), s.at, "more than was recorded", nil, u.Raw}
+			}
 		}
 	}
+	return nil
 }

@@ -3,6 +3,7 @@ package replay
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"embed"
 	"fmt"
 	"io"
@@ -39,14 +40,11 @@ type Conversation struct {
 	Events    []Event
 }
 
-// String names the conversation for error messages and subtests.
-func (c *Conversation) String() string {
-	name := c.Name
-	if name == "" {
-		name = "main"
-	}
-	return fmt.Sprintf("%s/%s%d", c.Recording, name, c.Nth)
-}
+// String names the conversation for error messages and subtests: by recording, connection and number.
+func (c *Conversation) String() string { return c.Recording + "/" + c.id() }
+
+// id is what tells c from others of its recording.
+func (c *Conversation) id() string { return cmp.Or(c.Name, "main") + strconv.Itoa(c.Nth) }
 
 // An Event is a piece of data as it came from the socket, or something that happened to the connection.
 type Event struct {
@@ -82,6 +80,15 @@ func (r *Recording) Conversation(name string, n int) *Conversation {
 		}
 	}
 	return nil
+}
+
+// Named returns the conversation that String calls "recording/id", nil if there is none.
+func (r *Recording) Named(id string) *Conversation {
+	i := slices.IndexFunc(r.Conversations, func(c *Conversation) bool { return c.id() == id })
+	if i < 0 {
+		return nil
+	}
+	return r.Conversations[i]
 }
 
 //go:embed testdata

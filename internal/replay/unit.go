@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/switchyard-im/switchyard/psyc"
 )
@@ -19,6 +20,20 @@ type Unit struct {
 // First reports whether u is an empty packet: the first line of a circuit, or a keep-alive.
 func (u Unit) First() bool {
 	return u.Packet != nil && u.Packet.Method == "" && len(u.Packet.Routing)+len(u.Packet.Entity) == 0
+}
+
+// Stanza reports whether u is one.
+func (u Unit) Stanza() bool { return u.XML == "message" || u.XML == "presence" || u.XML == "iq" }
+
+// Name returns the method of a packet, "." if it has none, or the name of an element.
+func (u Unit) Name() string {
+	switch {
+	case u.Packet == nil:
+		return "<" + u.XML + ">"
+	case u.Packet.Method == "":
+		return "."
+	}
+	return u.Packet.Method
 }
 
 // Greeting reports whether u is what a circuit says about itself at its beginning.
@@ -134,4 +149,31 @@ func (c *Conversation) Steps() ([]Step, error) {
 		}
 	}
 	return steps, nil
+}
+
+// A Turn is a step of one of several conversations.
+type Turn struct {
+	*Conversation
+	At time.Duration
+	Step
+}
+
+// Together returns what was said in conversations that took place at the same time, in the order in which [Peer.PlayAll] plays it. What cannot be
+// read is left out.
+func Together(cs ...*Conversation) []Turn {
+	var turns []Turn
+	sides := make(map[*Conversation]*[3]splitter)
+	for _, m := range merged(cs) {
+		if sides[m.c] == nil {
+			sides[m.c] = new([3]splitter)
+		}
+		units, err := sides[m.c][m.Sender].feed(m.Data)
+		if err != nil {
+			sides[m.c][m.Sender].buf = nil
+		}
+		for _, u := range units {
+			turns = append(turns, Turn{m.c, m.At, Step{m.Sender, u}})
+		}
+	}
+	return turns
 }

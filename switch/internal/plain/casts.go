@@ -176,12 +176,12 @@ func (pl *place) come(e *Effect, m mail) {
 		return
 	}
 	who := speaker(m)
-	if o := pl.inside(who); o != nil && !who.IsZero() {
-		return // of ours, who has heard it in the echo
+	own := !who.IsZero() && pl.inside(who) != nil // of ours, who has heard it in the echo
+	if !own {
+		pl.members[nick] = member{jid: who}
 	}
-	pl.members[nick] = member{jid: who}
 	for _, o := range pl.audience(uniform.JID{}) {
-		if o.nick != nick {
+		if o.nick != nick && !(own && o.full.Bare() == who) {
 			e.deliver(o.presence(nick, ""))
 		}
 	}

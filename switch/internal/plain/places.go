@@ -182,6 +182,7 @@ func (p *Peer) outPlacePresence(e *Effect, s *xmpp.Stanza, pl *place) error {
 	if o = p.enter(pl, s.From, s.To.Bare(), nick); o == nil {
 		return xmpp.ResourceConstraint
 	}
+	o.inside = false // who enters again wants to be told again who is there
 	q := p.packet(s.From, pl.jid, "_request_enter", "")
 	tag := p.ask(s, pl.jid, o)
 	if tag == "" {
