@@ -21,10 +21,16 @@ import (
 // The error wraps [ErrUnreachable], [ErrNotHosted] if local does not live here, and everything that was tried: a
 // *[ResolveError] or *[DialError] for each hint.
 func Dial(ctx context.Context, cfg *Config, local, remote string) (*Link, error) {
+	return dial(ctx, cfg, route{local, remote}, nil)
+}
+
+// dial is Dial. It asks wait, if there is one, about the first hint, and fails with errLinked if that finds a link.
+func dial(ctx context.Context, cfg *Config, key route, wait func(context.Context, Hint) (linked bool)) (*Link, error) {
+	local, remote := key.local, key.remote
 	if !cfg.hosted(local) {
 		return nil, fmt.Errorf("psycswitch: dialling from %s: %w", local, ErrNotHosted)
 	}
-	d := dialling{cfg: cfg, caller: ctx, local: local, remote: remote, known: cfg.spoken}
+	d := dialling{cfg: cfg, caller: ctx, local: local, remote: remote, known: cfg.spoken, wait: wait}
 	ctx, cancel := context.WithTimeout(ctx, cfg.dialTimeout())
 	defer cancel()
 	if d.known == nil {
@@ -37,6 +43,9 @@ func Dial(ctx context.Context, cfg *Config, local, remote string) (*Link, error)
 	for range 3 {
 		if link := d.try(ctx, w); link != nil {
 			return link, nil
+		}
+		if d.linked {
+			return nil, errLinked
 		}
 		next := way{}
 		if learnt, ok := d.known.recall(local, remote); ok && !w.xmppAlone {
@@ -64,6 +73,9 @@ type dialling struct {
 	failures      []error
 	offered       []Hint         // by servers that speak PSYC, but not with us
 	closing       sync.WaitGroup // connections that were no good; a peer may take its time
+
+	wait   func(context.Context, Hint) (linked bool) // nil when it has been asked
+	linked bool                                      // what it said
 }
 
 // A way says what is not tried, because it failed.
@@ -130,6 +142,12 @@ func (d *dialling) hints(ctx context.Context, xmppAlone bool) iter.Seq2[Hint, er
 				continue
 			}
 			d.cfg.Trace.resolved(d.remote, h, err)
+			if err == nil && d.wait != nil && !xmppAlone {
+				d.linked, d.wait = d.wait(ctx, h), nil
+				if d.linked {
+					return
+				}
+			}
 			if !yield(h, err) {
 				return
 			}

@@ -186,6 +186,7 @@
 //	age of a stream that others dialled                                 24 h
 //	Send to a link that takes nothing                                   10 s
 //	pairs that one link is asked for at a time                          16
+//	another pair that dials the same server: waited for                 5 s
 //	links asked to carry one more pair, each way of finding them        3, 10 s each
 //	links in a row that break before they take anything                 4
 //	in flight on a circuit    PSYC.Sessions, see [psyc.Sessions]          16 MiB

@@ -15,6 +15,9 @@ type linkTable struct {
 	all     map[*Link]bool
 	byRoute map[route]*Link // what goes a route goes by this link until its end
 	trouble expiring.Map[route, trouble]
+
+	dialling map[string]*turn // by the address that is dialled
+	ups      int              // links so far
 }
 
 // trouble is what went wrong on a route, for as long as that is a reason to be slow.
@@ -66,6 +69,7 @@ var errBreaks = errors.New("psycswitch: links end as soon as they are up")
 func (r *Router) adopt(link *Link) {
 	r.mu.Lock()
 	r.links.all[link] = true
+	r.links.ups++
 	late := r.state == closed || r.state == quiescing && !link.dialled
 	r.mu.Unlock()
 	for _, key := range link.incoming() {
@@ -150,7 +154,7 @@ func (r *Router) note(key route, t trouble) {
 // have given back what goes first, or there is still hope.
 func (r *Router) linkFor(ctx context.Context, key route) (*Link, error) {
 	r.mu.Lock()
-	link, over := r.links.byRoute[key], r.state == closed
+	link, ups, over := r.links.byRoute[key], r.links.ups, r.state == closed
 	t, _ := r.links.trouble.Get(key)
 	hope := r.state == serving && time.Now().Before(t.hope)
 	r.mu.Unlock()
@@ -183,7 +187,11 @@ func (r *Router) linkFor(ctx context.Context, key route) (*Link, error) {
 		if link = r.near(ctx, key); link != nil {
 			return link, nil
 		}
-		link, err = Dial(ctx, &r.Config, key.local, key.remote)
+		t := &turn{r: r, key: key, ups: ups}
+		defer t.end()
+		if link, err = dial(ctx, &r.Config, key, t.take); errors.Is(err, errLinked) {
+			return nil, nil
+		}
 	}
 	r.mu.Lock()
 	if err != nil {

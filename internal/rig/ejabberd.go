@@ -53,8 +53,8 @@ func Ejabberd(t TB, o Options) *Server {
 			"EJABBERD_LOG_PATH="+c.Log)
 		return cmd
 	}
-	s.addAccount = func(ctx context.Context, user, password string) error {
-		arguments := map[string]string{"user": user, "host": c.Domain, "password": password}
+	s.addAccount = func(ctx context.Context, user, domain, password string) error {
+		arguments := map[string]string{"user": user, "host": domain, "password": password}
 		err := ejabberdAPI(ctx, c.API.String(), "register", arguments)
 		if refusal := (*apiError)(nil); errors.As(err, &refusal) && refusal.code == http.StatusConflict {
 			return nil // it exists

@@ -30,6 +30,8 @@ const (
 type Options struct {
 	// Domain is the domain served; "prosody.test" or "ejabberd.test" by default. Rooms are at "conference." + Domain.
 	Domain string
+	// Hosts are further domains served for users.
+	Hosts []string
 	// S2S is "IP:PORT" to listen on for other servers, best from FreeAddr; one that the kit picks by default.
 	S2S string
 	// Resolver is "IP:PORT" of the DNS server (UDP and TCP) that the server asks about other domains. It need not run yet.
@@ -38,7 +40,7 @@ type Options struct {
 	Security Security
 	// CA issues the server's certificate. Required with TLS and TLSDialback.
 	CA *CA
-	// Certificate is the server's instead of one that CA issues for Domain and its rooms.
+	// Certificate is the server's instead of one that CA issues for Domain, its rooms and Hosts.
 	Certificate *Certificate
 	// DirectTLS is "IP:PORT" to listen on for other servers with TLS from the first byte (XEP-0368); with TLS and TLSDialback
 	// only. "" is nowhere.
@@ -88,6 +90,7 @@ func parseEndpoint(t TB, what, addr string) endpoint {
 type conf struct {
 	dir                 string
 	Domain, Conference  string
+	Hosts               []string
 	Data, Log, LogLevel string
 	C2S, S2S, API       endpoint
 	DirectTLS           endpoint // without a port if there is none
@@ -116,6 +119,7 @@ func newConf(t TB, o Options, domain, dir string) *conf {
 		dir:        dir,
 		Domain:     domain,
 		Conference: "conference." + domain,
+		Hosts:      o.Hosts,
 		Data:       filepath.Join(dir, "data"),
 		Log:        filepath.Join(dir, "server.log"),
 		LogLevel:   "info",
@@ -148,7 +152,7 @@ func newConf(t TB, o Options, domain, dir string) *conf {
 		}
 		cert := o.Certificate
 		if cert == nil {
-			cert = o.CA.Issue(t, []string{c.Domain, c.Conference}, x509.ExtKeyUsageClientAuth)
+			cert = o.CA.Issue(t, append([]string{c.Domain, c.Conference}, c.Hosts...), x509.ExtKeyUsageClientAuth)
 		}
 		c.CertFile, c.KeyFile, c.BundleFile = cert.CertFile, cert.KeyFile, cert.BundleFile
 		if o.Security == TLS {
@@ -174,6 +178,7 @@ func (c *conf) server(name string) *Server {
 		Name:        name,
 		Domain:      c.Domain,
 		Conference:  c.Conference,
+		Hosts:       c.Hosts,
 		C2S:         c.C2S.String(),
 		S2S:         c.S2S.String(),
 		LogPath:     c.Log,

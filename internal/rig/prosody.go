@@ -26,8 +26,8 @@ func Prosody(t TB, o Options) *Server {
 	}
 	// Storage "internal" is a file per user and store, read at each login, so an account is a file. prosodyctl would start an
 	// interpreter for each.
-	accounts := filepath.Join(c.Data, prosodyEncode(c.Domain), "accounts")
-	s.addAccount = func(_ context.Context, user, password string) error {
+	s.addAccount = func(_ context.Context, user, domain, password string) error {
+		accounts := filepath.Join(c.Data, prosodyEncode(domain), "accounts")
 		if err := os.MkdirAll(accounts, 0o700); err != nil {
 			return err
 		}

@@ -25,6 +25,8 @@ type Server struct {
 	Name string
 	// Domain is served for users, Conference for rooms.
 	Domain, Conference string
+	// Hosts are further domains served for users.
+	Hosts []string
 	// C2S and S2S are the addresses, "IP:PORT", for clients and servers. They stay the same over Restart.
 	C2S, S2S string
 	// Component is the address, "IP:PORT", for external components, and ComponentSecret what they share with the server; empty
@@ -33,15 +35,15 @@ type Server struct {
 	// LogPath is the server's log, ConsolePath what it wrote to standard output and error.
 	LogPath, ConsolePath string
 
-	command    func() *exec.Cmd                                       // a fresh command to start the server
-	listens    []string                                               // what answers when it is up
-	addAccount func(ctx context.Context, user, password string) error // does nothing if the user exists
-	accounts   map[string]string                                      // passwords by user
+	command    func() *exec.Cmd                                               // a fresh command to start the server
+	listens    []string                                                       // what answers when it is up
+	addAccount func(ctx context.Context, user, domain, password string) error // does nothing if the user exists
+	accounts   map[string]string                                              // passwords by bare JID
 	process    *process
 }
 
 // Domains are the names that other servers reach here.
-func (s *Server) Domains() []string { return []string{s.Domain, s.Conference} }
+func (s *Server) Domains() []string { return append([]string{s.Domain, s.Conference}, s.Hosts...) }
 
 // launch starts the server for the first time and stops it when the test ends.
 func (s *Server) launch(t TB) *Server {
@@ -86,9 +88,10 @@ func (s *Server) Start(t TB) {
 	if err := s.awaitStream(ctx); err != nil {
 		t.Fatalf("starting %s: %v\n%s", s.Name, err, s.tails(0, 0))
 	}
-	for user, password := range s.accounts {
-		if err := s.addAccount(ctx, user, password); err != nil {
-			t.Fatalf("account %s@%s: %v", user, s.Domain, err)
+	for jid, password := range s.accounts {
+		user, domain, _ := strings.Cut(jid, "@")
+		if err := s.addAccount(ctx, user, domain, password); err != nil {
+			t.Fatalf("account %s: %v", jid, err)
 		}
 	}
 }
@@ -118,16 +121,20 @@ func (s *Server) Restart(t TB) {
 }
 
 // AddUser creates an account with a password of the kit's. The user name must be new to the server, of lower case
-// letters, digits and hyphens.
+// letters, digits and hyphens. "user@domain" is a user of one of Hosts instead of Domain.
 func (s *Server) AddUser(t TB, user string) Account {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	a := Account{JID: user + "@" + s.Domain, Password: randomName(), Addr: s.C2S}
-	if err := s.addAccount(ctx, user, a.Password); err != nil {
+	user, domain, ok := strings.Cut(user, "@")
+	if !ok {
+		domain = s.Domain
+	}
+	a := Account{JID: user + "@" + domain, Password: randomName(), Addr: s.C2S}
+	if err := s.addAccount(ctx, user, domain, a.Password); err != nil {
 		t.Fatalf("account %s: %v", a.JID, err)
 	}
-	s.accounts[user] = a.Password
+	s.accounts[a.JID] = a.Password
 	return a
 }
 
