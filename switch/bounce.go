@@ -62,8 +62,20 @@ func stanzaError(err error) *xmpp.StanzaError {
 	if errors.As(err, &own) && !errors.Is(err, ErrUnreachable) {
 		return own
 	}
-	return &xmpp.StanzaError{Condition: condition(err)}
+	reply := &xmpp.StanzaError{Condition: condition(err)}
+	var doubt *doubtError
+	if errors.As(err, &doubt) {
+		reply.Text = doubtText
+	}
+	return reply
 }
+
+// A doubtError is why something bounces that may have arrived before.
+type doubtError struct{ error }
+
+func (e *doubtError) Unwrap() error { return e.error }
+
+const doubtText = "It may have arrived."
 
 // condition is stanzaError for what is no stanza error yet.
 func condition(err error) xmpp.Condition {

@@ -44,10 +44,10 @@ func (f *flight) add(number uint64, q *queued) (over *tail, acknowledged bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
-	case f.tail != nil:
-		return f.tail, false
 	case number <= f.acked:
 		return nil, true
+	case f.tail != nil:
+		return f.tail, false
 	}
 	at := len(f.items) // who writes and who notes it are not always in the same order
 	for at > 0 && f.items[at-1].number > number {
@@ -210,6 +210,44 @@ func (l *Link) presume(now time.Time) {
 	}
 }
 
+// A fate is what is known of a stanza that a link had taken.
+type fate uint8
+
+const (
+	absent   fate = iota // it has not arrived
+	arrived              // it has
+	doubtful             // nobody can tell, or has told yet
+	spent                // nobody can tell, and it does not go again
+)
+
+// fate returns what is known of q.
+func (q *queued) fate(ctx context.Context) fate {
+	t := q.tail
+	if t == nil {
+		return absent
+	}
+	select {
+	case t.turn <- struct{}{}:
+		defer func() { <-t.turn }()
+	case <-ctx.Done():
+		return doubtful
+	}
+	return t.fate(q.number)
+}
+
+// fate is what is known of a number; turn is held.
+func (t *tail) fate(number uint64) fate {
+	switch {
+	case !t.known:
+		return doubtful
+	case number > t.received:
+		return absent
+	case t.once:
+		return spent
+	}
+	return arrived
+}
+
 // settle finds out what has become of q, which is first in o and was taken by a link that has ended. It reports whether q is to
 // be sent by link, for the first time or again.
 func (r *Router) settle(ctx context.Context, o *outbox, q *queued, link *Link) bool {
@@ -223,19 +261,21 @@ func (r *Router) settle(ctx context.Context, o *outbox, q *queued, link *Link) b
 	if !t.settled && !r.ask(ctx, t, link, o.route) {
 		return false
 	}
-	switch {
-	case t.known && q.number <= t.received:
-		r.remove(o, q)
-		if t.once {
-			r.unacknowledged(ctx, link, q)
-		}
-		r.forget(q)
-		return false
-	case t.known:
+	switch t.fate(q.number) {
+	case absent:
 		q.tail = nil
 		return true
+	case arrived:
+		r.remove(o, q)
+		r.forget(q)
+		return false
+	case spent:
+		r.remove(o, q)
+		r.unacknowledged(ctx, link.attrs(), q)
+		r.forget(q)
+		return false
 	}
-	r.unacknowledged(ctx, link, q)
+	r.unacknowledged(ctx, link.attrs(), q)
 	if q.Kind == xmpp.IQ && (q.Type == "get" || q.Type == "set") {
 		// Who asks will ask again if it is safe to do so.
 		r.remove(o, q)
@@ -290,8 +330,8 @@ func (r *Router) progress(key route, any bool) {
 	r.note(key, t)
 }
 
-// unacknowledged tells that some of what link, which has ended, had sent may have arrived or not, which nobody will know.
-func (r *Router) unacknowledged(ctx context.Context, link *Link, lost ...*queued) {
+// unacknowledged tells that some of what was sent may have arrived or not, which nobody will know. where says by what link, or what way.
+func (r *Router) unacknowledged(ctx context.Context, where []any, lost ...*queued) {
 	if len(lost) == 0 {
 		return
 	}
@@ -299,7 +339,7 @@ func (r *Router) unacknowledged(ctx context.Context, link *Link, lost ...*queued
 		r.Trace.unacknowledged(q.Stanza)
 	}
 	first := lost[0]
-	r.log(ctx, slog.LevelWarn, "stanzas unacknowledged", append(link.attrs(), "stanzas", len(lost), "from", first.From, "to", first.To, "kind", first.Kind.String(), "id", first.ID)...)
+	r.log(ctx, slog.LevelWarn, "stanzas unacknowledged", append(where, "stanzas", len(lost), "from", first.From, "to", first.To, "kind", first.Kind.String(), "id", first.ID)...)
 }
 
 // refusal sends a packet that tells the peer of a refusal, and keeps it, as a stanza, until it is acknowledged.

@@ -115,7 +115,7 @@ func (r *Router) retire(ctx context.Context, link *Link) {
 		link.Close()
 		var lost []*queued
 		left, unsent := link.undelivered(func(q *queued) { lost = append(lost, q) })
-		r.unacknowledged(ctx, link, lost...)
+		r.unacknowledged(ctx, link.attrs(), lost...)
 		for _, q := range lost {
 			r.forget(q)
 		}

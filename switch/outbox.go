@@ -255,9 +255,7 @@ func (r *Router) requeue(ctx context.Context, unsent []*queued) {
 	}
 	r.mu.Unlock()
 	if over {
-		for _, q := range unsent {
-			r.bounce(ctx, q, ErrClosed)
-		}
+		r.bounceAll(ctx, unsent, ErrClosed)
 	}
 }
 
@@ -304,8 +302,30 @@ func (r *Router) drain(ctx context.Context, o *outbox) {
 func (r *Router) giveUp(ctx context.Context, o *outbox, err error) {
 	waiting := r.empty(o)
 	r.log(ctx, slog.LevelWarn, "domain not reached", "local", o.local, "remote", o.remote, "stanzas", len(waiting), "error", err)
+	r.bounceAll(ctx, waiting, err)
+}
+
+// bounceAll bounces what has not arrived. Of what may have arrived the sender hears just that.
+func (r *Router) bounceAll(ctx context.Context, waiting []*queued, err error) {
+	var doubt []*queued
 	for _, q := range waiting {
-		r.bounce(ctx, q, err)
+		switch q.fate(ctx) {
+		case absent:
+			r.bounce(ctx, q, err)
+		case doubtful:
+			doubt = append(doubt, q)
+			q.again = true
+			r.bounce(ctx, q, err)
+		case spent:
+			doubt = append(doubt, q)
+			r.forget(q)
+		case arrived:
+			r.forget(q)
+		}
+	}
+	if len(doubt) > 0 {
+		key := routeOf(doubt[0].Stanza)
+		r.unacknowledged(ctx, []any{"local", key.local, "remote", key.remote}, doubt...)
 	}
 }
 
@@ -313,6 +333,9 @@ func (r *Router) giveUp(ctx context.Context, o *outbox, err error) {
 func (r *Router) bounce(ctx context.Context, q *queued, err error) {
 	if q.key != "" && errors.Is(err, ErrClosed) {
 		return // the store keeps it for the next start
+	}
+	if q.again {
+		err = &doubtError{err}
 	}
 	r.Trace.bounced(q.Stanza, err)
 	if reply := bounced(q.Stanza, err); reply != nil {

@@ -15,8 +15,8 @@ import (
 const lingerBytes = 1 << 20
 
 // Close closes the stream in order (RFC 6120 section 4.4): it writes what is queued and the closing tag, waits for the
-// peer's within Timeouts.Close, and closes the connection. A loop over Stanzas that runs meanwhile still gets what
-// arrives and then ends; without one, what arrives is dropped. Close must not be called from the body of that loop,
+// peer's within Timeouts.Close, and closes the connection. A loop over Stanzas that runs meanwhile, or begins, still gets what
+// arrives and then ends; without one, what arrives is dropped in the end. Close must not be called from the body of that loop,
 // which could then not see the peer's closing tag; leave the loop first.
 //
 // After an error of the stream, Close waits until the connection is closed. It returns an error if the closing tag
@@ -62,7 +62,8 @@ func (s *Stream) PeerClosed() bool {
 	}
 }
 
-// awaitPeer waits for the peer's closing tag, and reads until there if nobody else does.
+// awaitPeer waits for the peer's closing tag, and reads until there if nobody else does. A stanza is left to a loop over Stanzas that may
+// be about to begin.
 func (s *Stream) awaitPeer(ctx context.Context) {
 	select {
 	case <-s.peerClosed:
@@ -74,16 +75,30 @@ func (s *Stream) awaitPeer(ctx context.Context) {
 	case <-s.closed:
 	case <-ctx.Done():
 	case s.reading <- struct{}{}:
-		defer s.release()
-		defer s.in.interruptedBy(ctx)()
-		for {
-			st, err := s.step(ctx)
-			if err != nil {
-				return
-			}
-			if st != nil {
-				s.warn("stanza dropped while closing")
-			}
+		if !s.readOn(ctx) {
+			return
+		}
+		select {
+		case <-s.peerClosed:
+		case <-s.closed:
+		case <-ctx.Done():
+			s.warn("stanza dropped while closing")
+		}
+	}
+}
+
+// readOn reads until a stanza comes, which it holds, or until nothing comes any more. It takes over from the caller who reads, and
+// lets go of that.
+func (s *Stream) readOn(ctx context.Context) (held bool) {
+	defer s.release()
+	defer s.in.interruptedBy(ctx)()
+	for {
+		st, err := s.step(ctx)
+		if err != nil {
+			return false
+		}
+		if st != nil {
+			return s.hold(st) == nil
 		}
 	}
 }
