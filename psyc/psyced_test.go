@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -197,4 +199,49 @@ func (p *part) hear(want *psyc.Packet) error {
 		return fmt.Errorf("%s arrived instead of %s:\n%+v\n%+v", got.Method, want.Method, got, want)
 	}
 	return nil
+}
+
+// A deafConn is a connection whose other end takes nothing any more, once it is closed to writing.
+type deafConn struct {
+	net.Conn
+	closed atomic.Bool
+}
+
+func (c *deafConn) Write(b []byte) (int, error) {
+	if c.closed.Load() {
+		return 0, io.ErrClosedPipe
+	}
+	return c.Conn.Write(b)
+}
+
+// TestLastWords: psyced closes as soon as it has complained, so that we may be writing when the complaint has yet to be read. It is
+// the complaint that a request fails with.
+func TestLastWords(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x, y := net.Pipe()
+		conn := &deafConn{Conn: x}
+		c := psyc.Initiate(conn, &psyc.Config{Syntax: psyc.PSYC09, Self: "psyc://peer.example/"})
+		go io.Copy(io.Discard, y)
+		go io.WriteString(y, ".\n:_source\tpsyc://psyced.example/\n\n_notice_circuit_established\n.\n")
+		if err := c.Handshake(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		conn.closed.Store(true)
+		answered := make(chan error, 1)
+		go func() {
+			ping := &psyc.Packet{Method: "_request_ping"}
+			ping.Routing.Set("_source", "psyc://peer.example/~cleo")
+			ping.Routing.Set("_target", "psyc://psyced.example/")
+			_, err := c.Request(t.Context(), ping)
+			answered <- err
+		}()
+		synctest.Wait()
+		io.WriteString(y, "\n:_host\tpeer.example\n_error_rejected_relay_incoming\nNo.\n.\n")
+		y.Close()
+		var said *psyc.Error
+		if err := <-answered; !errors.As(err, &said) || said.Method != "_error_rejected_relay_incoming" {
+			t.Errorf("the request failed with %v", err)
+		}
+		<-c.Done()
+	})
 }

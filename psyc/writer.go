@@ -75,9 +75,9 @@ func (c *Circuit) writeAll(b []byte) (n int, err error) {
 	return n, nil
 }
 
-// writeFailed ends the circuit. If the peer hung up, it may have said why: the reader gets the time to find that.
+// writeFailed ends the circuit. If the peer hung up, it may have said why: the reader gets the time to find that, and until then nobody hears that
+// writing has failed.
 func (c *Circuit) writeFailed(err error) {
-	c.out.abort(err)
 	timeout := time.NewTimer(c.cfg.CloseTimeout)
 	defer timeout.Stop()
 	select {

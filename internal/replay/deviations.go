@@ -90,8 +90,8 @@ var Deviations = []Deviation{
 		},
 	},
 	{
-		Name: "own words",
-		Why:  "XMPP has nothing to carry a variable that no other PSYC server knows",
+		Name:      "own words",
+		Why:       "XMPP has nothing to carry a variable that no other PSYC server knows",
 		Otherwise: func(_, _ Unit, name string) bool { return name == "_list_foo" },
 	},
 	{
@@ -112,6 +112,9 @@ var Deviations = []Deviation{
 		Name: "other sources",
 		Why:  "the recorded peer spoke without a source, as somebody at another host, and to hosts that are not psyced's; a link does neither",
 		Leaves: func(u Unit) bool {
+			if methodOf(u) == "_request_authorization" {
+				return !strings.HasPrefix(hostOf(u.Packet.Entity.Get("_uniform_target")), "psyced.")
+			}
 			if u.Packet == nil || u.Packet.Routing.Get("_target") == nil {
 				return false
 			}
@@ -126,7 +129,7 @@ var Deviations = []Deviation{
 		Leaves: func(u Unit) bool {
 			m := methodOf(u)
 			switch m {
-				case "_request_foobar_xyz", "_request_features", "_request_examine", "_request_history", "_request_status", "_request_members", "_message_public_action":
+			case "_request_foobar_xyz", "_request_features", "_request_examine", "_request_history", "_request_status", "_request_members", "_message_public_action":
 				return true
 			case "_message_private", "_message_public":
 				object := u.Packet.Routing.Get("_target").String()
@@ -145,6 +148,14 @@ var Deviations = []Deviation{
 		Why:  "an assignment in the entity header ends the circuit; nothing is ever left to state",
 		Leaves: func(u Unit) bool {
 			return u.Packet != nil && slices.ContainsFunc(u.Packet.Entity, func(v psyc.Var) bool { return v.Op != psyc.Set })
+		},
+	},
+	{
+		Name: "compact",
+		Why:  "methods without an underscore are reserved, and end the circuit",
+		Leaves: func(u Unit) bool {
+			m := methodOf(u)
+			return m != "" && m[0] != '_'
 		},
 	},
 	{
@@ -170,7 +181,7 @@ var FirstPacket = Deviation{
 	Name: "first packet",
 	Why:  "what psyced answers to the first packet of a source that it does not believe is the same whatever that was",
 	Stands: func(recorded, sent Unit) bool {
-		return psyc.Inherits(methodOf(recorded), "_request") && (asksFirst(sent) || methodOf(sent) == "_request_authorization")
+		return recorded.Packet != nil && recorded.Packet.Routing.Get("_target") != nil && (asksFirst(sent) || methodOf(sent) == "_request_authorization")
 	},
 }
 

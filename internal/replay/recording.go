@@ -119,6 +119,21 @@ func Shared(t testing.TB, name string) *Recording {
 	return r
 }
 
+// Find returns a conversation by its full name: of a recording of a real psyced if that begins with a digit, else of the repository.
+func Find(t testing.TB, name string) *Conversation {
+	t.Helper()
+	recording, id, _ := strings.Cut(name, "/")
+	open := Own
+	if recording[0] <= '9' {
+		open = Shared
+	}
+	c := open(t, recording).Named(id)
+	if c == nil {
+		t.Fatalf("no conversation %s", name)
+	}
+	return c
+}
+
 var (
 	mark = regexp.MustCompile(`^# \+([0-9.]+) (.*)$`)
 	size = regexp.MustCompile(`^(.*?) *[0-9]+ bytes$`)
