@@ -50,6 +50,13 @@ func (t *requestTable) remove(tag string) {
 	delete(t.waiting, tag)
 }
 
+// pending reports whether a request waits for its reply.
+func (t *requestTable) pending() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.waiting) > 0
+}
+
 // fail ends all requests.
 func (t *requestTable) fail(err error) {
 	t.mu.Lock()

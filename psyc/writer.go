@@ -83,6 +83,12 @@ func (c *Circuit) writeFailed(err error) {
 	select {
 	case c.in.token <- struct{}{}:
 		<-c.in.token
+		if c.requests.pending() { // which is about to read
+			select {
+			case <-c.ctx.Done():
+			case <-timeout.C:
+			}
+		}
 	case <-timeout.C:
 	}
 	c.end(err, nil, false)
