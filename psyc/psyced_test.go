@@ -17,36 +17,14 @@ import (
 	"github.com/switchyard-im/switchyard/psyc"
 )
 
-// recorded are the sessions that circuits can take part in, by recording and connection. What is not there is no session of a circuit that
-// does as it should: mistakes on purpose (01 D to F, 05 A to G, 12), sources that are none or forged, which end the circuit
-// (02, 06b A, B and D), streams of XMPP (07 to 09, 11, 14), packets without a greeting before (13 A and D, 07) or all at
-// once (13 C), TLS 1.3 (06a) and a request that nobody answers (06c), and telnet.
-var recorded = map[string][]string{
-	"01-psyc09-greeting":            {"A0", "B0", "G0"},
-	"02-psyc09-person":              {"0"},
-	"03-psyc09-place":               {"0", "IN10"},
-	"04-psyc09-friendship-presence": {"0", "IN10"},
-	"05-psyc10-spyc":                {"0", "2"},
-	"06b-psyc-tls12":                {"C0"},
-	"10-psyc09-outgoing-circuit":    {"IN10", "IN40"},
-	"13-psyc09-first-packet-rule":   {"B0", "IN10"},
-}
-
 // left are packets of those sessions that a circuit does not send: one without a source, which asks psyced to take the port for one, one
 // that assigns state where psyced has none, and one of somebody else, which ends the circuit.
 var left = []string{"No source at all.", "entity assign", "I am not who I claim"}
 
 // TestRecordedCircuits has circuits take the part of the recorded peer: each packet that it sent is sent, each that psyced sent arrives.
 func TestRecordedCircuits(t *testing.T) {
-	for name, conversations := range recorded {
-		r := replay.Shared(t, name)
-		for _, id := range conversations {
-			for _, c := range r.Conversations {
-				if fmt.Sprint(c.Name, c.Nth) == id {
-					t.Run(c.String(), func(t *testing.T) { playCircuit(t, c.Without(left...)) })
-				}
-			}
-		}
+	for _, name := range replay.UsedBy(replay.Circuits) {
+		t.Run(name, func(t *testing.T) { playCircuit(t, replay.Find(t, name).Without(left...)) })
 	}
 	for _, name := range []string{"person", "friendship", "place", "incoming", "syntax10"} {
 		for _, c := range replay.Own(t, name).Conversations {

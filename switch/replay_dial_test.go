@@ -55,6 +55,10 @@ var dials = []dialled{
 	{conversations: []string{"06a-psyc-tls13-refused/A0", "06b-psyc-tls12/G0"}, tls: tls.VersionTLS13, direct: true, want: "PSYC TLS 1.2"},
 	{conversations: []string{"06a-psyc-tls13-refused/B0", "06b-psyc-tls12/G0"}, tls: tls.VersionTLS13, direct: true, want: "PSYC TLS 1.2"},
 	{conversations: []string{"06a-psyc-tls13-refused/C0", "06b-psyc-tls12/G0"}, tls: tls.VersionTLS13, direct: true, certificate: true, want: "PSYC TLS 1.2"},
+	{conversations: []string{"06a-psyc-tls13-refused/D0", "06b-psyc-tls12/G0"}, tls: tls.VersionTLS13, direct: true, want: "PSYC TLS 1.2"},
+	{conversations: []string{"06a-psyc-tls13-refused/E0"}, psyced: true, want: "no complaint"},
+	{conversations: []string{"06a-psyc-tls13-refused/F0"}, psyced: true, want: "PSYC"},
+	{conversations: []string{"06a-psyc-tls13-refused/G0", "06b-psyc-tls12/G0"}, tls: tls.VersionTLS13, direct: true, certificate: true, want: "PSYC TLS 1.2"},
 	{conversations: []string{"06b-psyc-tls12/A0"}, psyced: true, tls: tls.VersionTLS12, direct: true, first: true, want: "_error_invalid_host_certificate"},
 	{conversations: []string{"06b-psyc-tls12/B0"}, psyced: true, tls: tls.VersionTLS12, direct: true, first: true, want: "_error_invalid_host_certificate"},
 	{conversations: []string{"06b-psyc-tls12/D0"}, psyced: true, tls: tls.VersionTLS12, direct: true, first: true, want: "_error_invalid_host_certificate"},
@@ -68,6 +72,40 @@ var dials = []dialled{
 	{conversations: []string{"07-xmpp-s2s-switch/K0"}, speaks: psycswitch.XMPP, psyced: true, tls: tls.VersionTLS12, first: true, want: "_error_invalid_host_certificate"},
 	{conversations: []string{"15-dns-lookups/main0"}, local: "nx3.test", psyced: true, first: true, want: "_error_invalid_host"},
 	{conversations: []string{"15-dns-lookups/main1"}, local: "srv.test", psyced: true, first: true, want: "_error_invalid_host"},
+}
+
+// TestReplayUses: the rows are what the table of all recordings says.
+func TestReplayUses(t *testing.T) {
+	rows := make(map[string]map[string]bool)
+	note := func(test, name string) {
+		if rows[test] == nil {
+			rows[test] = make(map[string]bool)
+		}
+		if name[0] <= '9' {
+			rows[test][name] = true
+		}
+	}
+	for _, row := range dials {
+		for _, name := range row.conversations {
+			note(replay.Dials, name)
+		}
+	}
+	for _, row := range talks {
+		for _, id := range row.with {
+			note(replay.Talks, row.recording+"/"+id)
+		}
+	}
+	for _, test := range []string{replay.Talks, replay.Dials} {
+		for _, name := range replay.UsedBy(test) {
+			if !rows[test][name] {
+				t.Errorf("%s has no row for %s", test, name)
+			}
+			delete(rows[test], name)
+		}
+		for name := range rows[test] {
+			t.Errorf("%s is not known to use %s", test, name)
+		}
+	}
 }
 
 // TestReplayDials has Dial meet what the recorded peer met when it dialled.

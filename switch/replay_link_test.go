@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -324,12 +325,14 @@ var talks = []replayed{
 	{recording: "03-psyc09-place", with: []string{"main0", "IN10"}, speaks: psycswitch.PSYC, psyced: true},
 	{recording: "04-psyc09-friendship-presence", with: []string{"main0", "IN10"}, speaks: psycswitch.PSYC, psyced: true},
 	{recording: "05-psyc10-spyc", with: []string{"main0"}, speaks: psycswitch.PSYC},
+	{recording: "06b-psyc-tls12", with: []string{"C0"}, speaks: psycswitch.PSYC, psyced: true, secure: true, direct: true},
 	{recording: "07-xmpp-s2s-switch", with: []string{"A0"}, speaks: psycswitch.XMPP, psyced: true, noTLS: true},
 	{recording: "08-xmpp-s2s-starttls-external-switch", with: []string{"A0"}, speaks: psycswitch.XMPP, secure: true},
 	{recording: "08-xmpp-s2s-starttls-external-switch", with: []string{"C0"}, speaks: psycswitch.XMPP, secure: true, alone: true},
 	{recording: "09-xmpp-s2s-outgoing-switch", with: []string{"IN0"}, speaks: psycswitch.PSYC, psyced: true},
 	{recording: "10-psyc09-outgoing-circuit", with: []string{"IN10"}, speaks: psycswitch.PSYC, psyced: true, local: "other.test"},
 	{recording: "10-psyc09-outgoing-circuit", with: []string{"IN40"}, speaks: psycswitch.PSYC, psyced: true},
+	{recording: "12-psyc09-edge-cases", with: []string{"SHUT0"}, speaks: psycswitch.PSYC, psyced: true, local: "p26.test"},
 	{recording: "13-psyc09-first-packet-rule", with: []string{"A0"}, speaks: psycswitch.PSYC, psyced: true, local: "p31.test"},
 	{recording: "13-psyc09-first-packet-rule", with: []string{"B0"}, speaks: psycswitch.PSYC, psyced: true, local: "p32.test"},
 	{recording: "13-psyc09-first-packet-rule", with: []string{"D0", "IN10"}, speaks: psycswitch.PSYC, psyced: true, local: "p34.test"},
@@ -348,6 +351,30 @@ func TestReplayTalks(t *testing.T) {
 		})
 	}
 }
+
+// TestReplayDeviations: links make use of each deviation.
+func TestReplayDeviations(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join("testdata", "replay", "*.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []byte
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, b...)
+	}
+	for _, d := range replay.Deviations {
+		if !regexp.MustCompile(`[(, ]` + d.Name + `[,)]`).Match(all) && !onlyDials[d.Name] {
+			t.Errorf("nobody deviates as in %q", d.Name)
+		}
+	}
+}
+
+// onlyDials are the deviations that matter where nobody says anything.
+var onlyDials = map[string]bool{"encryption": true, "compact": true}
 
 func golden(t *testing.T, name, got string) {
 	t.Helper()

@@ -26,7 +26,7 @@ type Peer struct {
 	Pace       bool              // psyced says each thing when it did, not as soon as it may: for tests with a clock of their own
 
 	// Trace is told of each unit when its turn has come: ">" before what the side under test has sent as it was recorded, "<" before what
-	// psyced said, "-" before what was recorded and is left out by a deviation, "+" before what it adds, with the name of the deviation.
+	// psyced said, "-" before what was recorded and is left out, "+" before what is added, with the names of the deviations by which that may be.
 	Trace func(line string)
 }
 
@@ -63,6 +63,8 @@ type session struct {
 
 	recorded, said splitter // what the recorded peer sent, and psyced
 	over           bool     // psyced has closed
+
+	used []string // deviations that the unit at hand needs
 
 	in      splitter // what comes
 	waiting []Unit
@@ -163,19 +165,19 @@ func (s *session) happens(e Event) error {
 	if err != nil && s.peer.Deviations != nil {
 		// A mistake on purpose. Nobody makes it again.
 		s.recorded.buf = nil
-		s.trace("-", "no packet", nil)
+		s.trace("-", "no packet")
 		return nil
 	}
 	return err
 }
 
-func (s *session) trace(sign, what string, d *Deviation) {
+func (s *session) trace(sign, what string, by ...string) {
 	if s.peer.Trace == nil {
 		return
 	}
 	line := sign + " " + what
-	if d != nil {
-		line += " (" + d.Name + ")"
+	if len(by) > 0 {
+		line += " (" + strings.Join(by, ", ") + ")"
 	}
 	if s.c.Name != "" {
 		line = s.c.Name + " " + line
@@ -220,7 +222,7 @@ func (s *session) write(data []byte) error {
 	s.sight.answer(data)
 	units, _ := s.said.feed(data) // psyced makes mistakes, too
 	for _, u := range units {
-		s.trace("<", u.Name(), nil)
+		s.trace("<", u.Name())
 	}
 	s.conn.SetWriteDeadline(s.patience())
 	if _, err := s.conn.Write(data); err != nil {
@@ -279,9 +281,9 @@ func (s *session) check(u Unit) {
 
 // expect waits for what matches the recorded unit want.
 func (s *session) expect(want Unit) error {
-	for i, d := range s.peer.Deviations {
+	for _, d := range s.peer.Deviations {
 		if d.Leaves != nil && d.Leaves(want) {
-			s.trace("-", want.Name(), &s.peer.Deviations[i])
+			s.trace("-", want.Name(), d.Name)
 			return nil
 		}
 	}
@@ -309,9 +311,10 @@ func (s *session) expect(want Unit) error {
 			}
 			continue
 		}
+		s.used = nil
 		reason := s.differs(want, got)
 		if reason == "" {
-			s.trace(">", got.Name(), nil)
+			s.trace(">", got.Name(), s.used...)
 			return nil
 		}
 		if added, err := s.added(got); err != nil {
@@ -325,12 +328,12 @@ func (s *session) expect(want Unit) error {
 
 // added reports whether got may be sent although it was not recorded, and answers it.
 func (s *session) added(got Unit) (bool, error) {
-	for i, d := range s.peer.Deviations {
+	for _, d := range s.peer.Deviations {
 		if d.Adds == nil {
 			continue
 		}
 		if answer, ok := d.Adds(got); ok {
-			s.trace("+", got.Name(), &s.peer.Deviations[i])
+			s.trace("+", got.Name(), d.Name)
 			if answer == "" {
 				return true, nil
 			}
@@ -361,6 +364,7 @@ func (s *session) differs(want, got Unit) string {
 	w, g := want.Packet, got.Packet
 	for _, d := range s.peer.Deviations {
 		if d.Stands != nil && d.Stands(want, got) {
+			s.used = []string{d.Name}
 			return ""
 		}
 	}
@@ -395,6 +399,9 @@ func (s *session) differs(want, got Unit) string {
 func (s *session) otherwise(want, got Unit, name string) bool {
 	for _, d := range s.peer.Deviations {
 		if d.Otherwise != nil && d.Otherwise(want, got, name) {
+			if !slices.Contains(s.used, d.Name) {
+				s.used = append(s.used, d.Name)
+			}
 			return true
 		}
 	}

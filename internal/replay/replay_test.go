@@ -53,6 +53,43 @@ func TestRecordings(t *testing.T) {
 	}
 }
 
+// TestUses: each conversation of the recordings is used by a test, or it is said why not.
+func TestUses(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(shared.Dir(t), "transcripts", "psyced", "*.txt"))
+	if err != nil || len(files) == 0 {
+		t.Skipf("no recordings: %v", err)
+	}
+	uses := make(map[string]int)
+	for _, u := range replay.Uses {
+		if u.Tests == "" && u.Why == "" {
+			t.Errorf("%s %s: no reason", u.Recording, u.Conversations)
+		}
+		uses[u.Recording]++
+		for name := range strings.FieldsSeq(u.Conversations) {
+			uses[u.Recording+"/"+name]++
+		}
+	}
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".txt")
+		if uses[name] == 0 {
+			t.Errorf("%s is not mentioned", name)
+		}
+		delete(uses, name)
+		if strings.HasPrefix(name, "14") {
+			continue
+		}
+		for _, c := range replay.Shared(t, name).Conversations {
+			if uses[c.String()] != 1 && c.Name != "TN" {
+				t.Errorf("%v is mentioned %d times", c, uses[c.String()])
+			}
+			delete(uses, c.String())
+		}
+	}
+	for name := range uses {
+		t.Errorf("%s is not there", name)
+	}
+}
+
 // mirror says what the recorded peer said, as the other end of a session that is played.
 func mirror(conn net.Conn, c *replay.Conversation, change func([]byte) []byte) {
 	defer conn.Close()
