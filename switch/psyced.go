@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,6 +26,19 @@ type neighbours struct {
 	peers   expiring.Map[string, *plain.Peer]
 	manners expiring.Map[string, manners]
 	known   map[*plain.Peer]bool // for close
+	asking  map[string]func()    // what to do when the question of that tag is answered, by whatever circuit
+}
+
+// leave returns the stanzas by which all stays in rooms end, of our people with the neighbours and of theirs with us.
+func (n *neighbours) leave() (out, in []*xmpp.Stanza) {
+	n.mu.Lock()
+	known := slices.Collect(maps.Keys(n.known))
+	n.mu.Unlock()
+	for _, p := range known {
+		o, i := p.Leave()
+		out, in = append(out, o...), append(in, i...)
+	}
+	return out, in
 }
 
 // close ends what waits for answers.
@@ -58,13 +73,27 @@ func (n *neighbours) peer(domain string) *plain.Peer {
 	return p
 }
 
-// plainPeer returns the conversation of a link with a domain outside the profile.
-func (l *Link) plainPeer(domain string) *plain.Peer {
+// neighbours returns what is remembered of domains outside the profile.
+func (l *Link) neighbours() *neighbours {
 	if l.cfg.neighbours != nil {
-		return l.cfg.neighbours.peer(domain)
+		return l.cfg.neighbours
 	}
-	return l.alone.peer(domain)
+	return &l.alone
 }
+
+// takeLeave ends the stays in rooms, which nobody could speak of after us.
+func (r *Router) takeLeave(ctx context.Context) {
+	out, in := r.neighbours.leave()
+	for _, s := range out {
+		r.reply(ctx, s, insist)
+	}
+	for _, s := range in {
+		r.inject(s)
+	}
+}
+
+// plainPeer returns the conversation of a link with a domain outside the profile.
+func (l *Link) plainPeer(domain string) *plain.Peer { return l.neighbours().peer(domain) }
 
 // sendPlain is sendPacket for a peer outside the profile.
 func (l *Link) sendPlain(ctx context.Context, circuit *psyc.Circuit, s *xmpp.Stanza) error {
@@ -98,6 +127,9 @@ func (l *Link) receivePlain(ctx context.Context, circuit *psyc.Circuit, p *psyc.
 	from, err := uniform.Parse(speaker.String())
 	if err != nil {
 		l.refusePlain(ctx, circuit, p, err)
+		return true
+	}
+	if n := l.neighbours(); n.answered(p) {
 		return true
 	}
 	effect, err := l.plainPeer(from.Host()).In(p, circuit.Syntax())
@@ -160,15 +192,17 @@ func (l *Link) refusePlain(ctx context.Context, circuit *psyc.Circuit, p *psyc.P
 func (l *Link) unsentPlain(packets []*psyc.Packet) (back []*xmpp.Stanza) {
 	in := transcode.Converter{Plain: true}
 	for _, q := range packets {
-		to, err := uniform.Parse(q.Routing.Get("_target").String())
-		if err != nil {
-			continue
+		domain := l.dialledFor() // of what is cast
+		if to, err := uniform.Parse(q.Routing.Get("_target").String()); err == nil {
+			domain = to.Host()
 		}
-		s, known := l.plainPeer(to.Host()).Unsent(q)
+		s, known := l.plainPeer(domain).Unsent(q)
 		if s == nil && !known {
-			s, err = in.Stanza(q)
+			if converted, err := in.Stanza(q); err == nil {
+				s = converted
+			}
 		}
-		if err == nil && s != nil && !s.From.IsZero() && !s.To.IsZero() {
+		if s != nil && !s.From.IsZero() && !s.To.IsZero() {
 			back = append(back, s.Clone())
 		}
 	}

@@ -2,6 +2,7 @@ package psycswitch
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -118,12 +119,44 @@ func (l *Link) initiate09(ctx context.Context, circuit *psyc.Circuit) error {
 	ping.Routing.Set("_target", rootOf(l.remote))
 	asking, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
+	tag := rand.Text()
+	ping.Routing.Set("_tag", tag)
+	defer l.neighbours().ask(tag, cancel)()
 	_, err := circuit.Request(asking, ping)
 	if err != nil && (ctx.Err() != nil || circuit.Err() != nil) {
 		return err
 	}
 	circuit.Grant(l.local, l.remote)
 	return nil
+}
+
+// ask calls then when the answer of that tag comes by another circuit: psyced may take its own. The returned function forgets that.
+func (n *neighbours) ask(tag string, then func()) (forget func()) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.asking == nil {
+		n.asking = make(map[string]func())
+	}
+	n.asking[tag] = then
+	return func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		delete(n.asking, tag)
+	}
+}
+
+// answered reports whether p is the answer to a question of ask.
+func (n *neighbours) answered(p *psyc.Packet) bool {
+	if !psyc.Inherits(p.Method, "_echo_ping") {
+		return false
+	}
+	n.mu.Lock()
+	then := n.asking[p.Routing.Get("_tag_reply").String()]
+	n.mu.Unlock()
+	if then != nil {
+		then()
+	}
+	return then != nil
 }
 
 // refusedPair reports whether a peer of the 0.9 syntax does not believe that we are who we say. That is for the operators to mend; meanwhile there

@@ -196,7 +196,8 @@ func (r *Router) start(run, taking context.Context, turnAway context.CancelFunc,
 // so that what one has taken still finds the other open.
 func (r *Router) Quiesce(ctx context.Context) {
 	r.mu.Lock()
-	switch r.state {
+	was := r.state
+	switch was {
 	case idle:
 		r.mu.Unlock()
 		return
@@ -205,6 +206,9 @@ func (r *Router) Quiesce(ctx context.Context) {
 		r.turnAway()
 	}
 	r.mu.Unlock()
+	if was == serving {
+		r.takeLeave(ctx)
+	}
 	r.shaking.Wait(ctx)
 	// First what only comes in, so that circuits, which go both ways, can still take what that leads to.
 	r.end(ctx, func(l *Link) bool { return l.receives() && !l.sends() })

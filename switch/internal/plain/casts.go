@@ -67,24 +67,25 @@ func (p *Peer) fromPlace(e *Effect, m mail) error {
 // again reports whether a cast is one more copy of the one before. In 1.0 psyced casts once for each member, and sends
 // all copies at once; in 0.9 it casts once for all of us.
 func (pl *place) again(q *psyc.Packet) bool {
+	content := q.Clone()
+	content.Routing = nil
+	content.Entity = slices.DeleteFunc(content.Entity, func(v psyc.Var) bool { return psyc.Inherits(v.Name, "_tag") }) // on one copy alone
+	wire, err := content.Append(nil, psyc.PSYC10)
+	if err != nil {
+		return false
+	}
+	key := q.Routing.Get("_source_relay").String() + "\x00" + string(wire)
+	if pl.last.content == key && pl.last.n < pl.last.of && time.Since(pl.last.at) < time.Second {
+		pl.last.n++
+		return true
+	}
 	people := make(map[uniform.JID]bool)
 	for _, o := range pl.occupants {
 		if o.inside {
 			people[o.full.Bare()] = true
 		}
 	}
-	content := q.Clone()
-	content.Routing = nil
-	wire, err := content.Append(nil, psyc.PSYC10)
-	if err != nil {
-		return false
-	}
-	key := q.Routing.Get("_source_relay").String() + "\x00" + string(wire)
-	if pl.last.content == key && pl.last.n < len(people) && time.Since(pl.last.at) < time.Second {
-		pl.last.n++
-		return true
-	}
-	pl.last = copies{key, 1, time.Now()}
+	pl.last = copies{key, 1, len(people), time.Now()}
 	return false
 }
 
@@ -197,9 +198,10 @@ func (p *Peer) goes(e *Effect, m mail, pl *place) {
 	case m.is("_notice_place_leave_shutdown", "_notice_place_leave_netburp"):
 		codes = []string{"332"}
 	}
+	everybody := nick == "" && m.to.IsZero() && (who.IsZero() || who == pl.jid) // so say places that shut down
 	var gone []*occupant
 	for _, o := range pl.audience(uniform.JID{}) {
-		own := o.full.Bare() == who || who.IsZero() && o.nick == nick
+		own := everybody || o.full.Bare() == who || who.IsZero() && o.nick == nick
 		if !own {
 			if nick != "" {
 				e.deliver(o.presence(nick, "unavailable", codes...))

@@ -20,6 +20,7 @@ type friendship struct {
 	wanted bool      // they have asked, and wait for an answer
 	to     bool      // somebody here sees them
 	from   bool      // they see somebody here
+	mutual bool      // they have said that it is a friendship
 	probed time.Time // when they last asked how somebody here is
 }
 
@@ -40,6 +41,7 @@ func (p *Peer) setFriendship(key pair, f friendship) {
 const (
 	bodyFriendship = "[_nick] kindly asks to be your friend."
 	bodyFriends    = "[_nick] is your friend."
+	bodyProbe      = "[_nick] asks how you are."
 	bodyUnfriend   = "[_nick] ends the friendship with you."
 )
 
@@ -60,6 +62,14 @@ func (p *Peer) outSubscription(e *Effect, s *xmpp.Stanza) {
 	from, to := key.here, key.there
 	switch s.Type {
 	case "subscribe":
+		if f.from && f.mutual {
+			// What is one friendship there is granted already; to ask again would show them a request.
+			f.to = true
+			e.deliver(&xmpp.Stanza{Kind: xmpp.Presence, Type: "subscribed", From: to, To: from})
+			p.learn(key).asked[from] = true
+			e.send(p.about(from, to, "_request_status_person", bodyProbe))
+			break
+		}
 		f.asked = true
 		e.send(p.about(from, to, "_request_friendship", bodyFriendship))
 	case "subscribed":
@@ -72,6 +82,7 @@ func (p *Peer) outSubscription(e *Effect, s *xmpp.Stanza) {
 	case "unsubscribe":
 		if !f.from && (f.to || f.asked || !f.wanted) {
 			e.send(p.about(from, to, "_notice_friendship_removed", bodyUnfriend))
+			f.mutual = false
 		}
 		f.asked, f.to = false, false
 		p.unlearn(key)
@@ -85,7 +96,7 @@ func (p *Peer) outSubscription(e *Effect, s *xmpp.Stanza) {
 		default:
 			e.send(p.about(from, to, "_notice_friendship_removed", bodyUnfriend))
 		}
-		f.wanted, f.from = false, false
+		f.wanted, f.from, f.mutual = false, false, false
 	}
 	p.setFriendship(key, f)
 }
@@ -123,6 +134,7 @@ func (p *Peer) befriend(e *Effect, m mail) error {
 		presence("subscribe")
 	case m.is("_notice_friendship_established", "_status_friendship_established"):
 		// It comes in answer to our consent as well, when nobody here has asked to see them.
+		f.mutual = f.mutual || f.from
 		f.asked, f.to, f.wanted = false, f.to || f.asked, false
 		p.learn(key)
 		presence("subscribed")

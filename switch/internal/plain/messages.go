@@ -33,6 +33,9 @@ func (p *Peer) outMessage(e *Effect, s *xmpp.Stanza) error {
 	if verbatim(q) {
 		return nil // it has nothing to read in it, and the peer no word for it
 	}
+	if psyc.Inherits(q.Method, "_notice_invitation") {
+		inviteToPlace(q, s.To)
+	}
 	if psyc.Inherits(q.Method, "_error_unknown_name_user") {
 		q.Entity.Set("_nick_target", s.From.Local()) // which psyced shows
 	}
@@ -108,6 +111,12 @@ func (p *Peer) message(e *Effect, m mail) error {
 	if m.context || m.to.Local() == "" || !psyc.Inherits(m.Method, "_message_private") && m.Method != "_message" {
 		return nil
 	}
+	e.After = append(e.After, echo(m))
+	return nil
+}
+
+// echo returns a message to its sender, who sees it only then.
+func echo(m mail) *psyc.Packet {
 	echo := &psyc.Packet{Method: "_message_echo" + strings.TrimPrefix(m.Method, "_message"), Body: m.Body}
 	echo.Routing.Set("_source", m.target)
 	echo.Routing.Set("_target", m.source)
@@ -119,6 +128,43 @@ func (p *Peer) message(e *Effect, m mail) error {
 	if tag := m.Routing.Get("_tag"); tag != nil {
 		echo.Routing.Set("_tag_relay", tag.String())
 	}
-	e.After = append(e.After, echo.Clone())
-	return nil
+	return echo.Clone()
+}
+
+// inviteToPlace makes the room of an invitation (XEP-0249) a place, and says what psyced shows of it.
+func inviteToPlace(q *psyc.Packet, invited uniform.JID) {
+	j, err := address(q.Entity.Get("_place").String())
+	if err != nil || j.Local() == "" {
+		return
+	}
+	place := roomUniform(j)
+	q.Entity.Set("_place", place)
+	q.Entity.Set("_nick_place", place) // which is what they have to enter
+	q.Entity.Set("_nick_target", invited.Local())
+}
+
+// invite delivers an invitation. One to a room of ours comes from the room as well, if a guest invites.
+func (p *Peer) invite(e *Effect, m mail) error {
+	place, err := address(m.Entity.Get("_place").String())
+	if err == nil && isPlace(place) && (place.Domain() == m.to.Domain() || strings.HasSuffix(place.Domain(), "."+m.to.Domain())) {
+		later := m
+		later.Packet = m.Clone()
+		rooms, known := p.hasRooms(e, place.Domain(), m.from.Domain(), func(e *Effect) { _ = p.receive(e, later) })
+		if !known {
+			return nil
+		}
+		if rooms {
+			room := roomAddress(place)
+			if r := p.rooms[room]; r != nil && r.guests[m.from.Bare()] != nil {
+				return nil
+			}
+			m = later
+			m.Entity.Set("_place", room.Uniform().String())
+		}
+	}
+	s, err := p.stanza(m, m.from, m.to)
+	if err == nil {
+		e.deliver(s)
+	}
+	return err
 }

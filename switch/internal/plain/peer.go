@@ -8,7 +8,8 @@
 //   - It knows people by the spelling under which it met them, and is a stranger to the same person under another.
 //   - Its friendships are symmetric, and a request is answered only by a request in return.
 //   - It casts presence once for each friend that it keeps under another scheme, to a context without naming anybody.
-//   - Its places announce members in lists and in casts; a room of XMPP speaks to each occupant.
+//   - Its places announce members in lists and in casts; a room of XMPP speaks to each occupant. That is so for our people in
+//     its places, and for its people in our rooms.
 //
 // All tables are bounded, and what waits for an answer ends in time.
 package plain
@@ -32,7 +33,7 @@ const (
 	maxRows     = 4096 // requests in each direction that wait for their answers
 	maxPeople   = 8192 // local people whose spelling is remembered, pairs of friends, senders of messages
 	maxPlaces   = 1024
-	maxInPlaces = 8192 // our people in places, counted once for each place
+	maxInPlaces = 8192 // our people in places, their people in our rooms, counted once for each place
 	maxSaid     = 32   // messages of one person to another that wait for the echo
 
 	rowLife    = 60 * time.Second
@@ -65,11 +66,14 @@ type Peer struct {
 	said     expiring.Map[pair, []said]
 	spelled  expiring.Map[pair, bool] // whether somebody there calls somebody here xmpp:; a zero there is the last of all
 	friends  expiring.Map[pair, friendship]
-	online   expiring.Map[pair, []resource]
+	online   expiring.Map[pair, clients]
 	contacts map[uniform.JID]*contact // people there, and who here hears of them
 	places   map[uniform.JID]*place
-	syntax   psyc.Syntax // of the packet at hand
-	inPlaces int
+	rooms    map[uniform.JID]*room      // ours, with somebody of theirs in it
+	kinds    expiring.Map[string, kind] // domains here
+	syntax   psyc.Syntax                // of the packet at hand
+	inPlaces int                        // occupants and guests
+	closing  bool
 }
 
 // A pair is somebody here and somebody there, both bare.
@@ -84,17 +88,22 @@ func (p *Peer) Out(s *xmpp.Stanza, syntax psyc.Syntax) (Effect, error) {
 	defer p.mu.Unlock()
 	p.out.Syntax, p.out.Plain = syntax, true
 	var e Effect
-	var err error
-	switch s.Kind {
-	case xmpp.Message:
-		err = p.outMessage(&e, s)
-	case xmpp.Presence:
-		err = p.outPresence(&e, s)
-	case xmpp.IQ:
-		err = p.outIQ(&e, s)
-	}
+	err := p.dispatch(&e, s)
 	e.nameReplies(syntax)
 	return e, err
+}
+
+func (p *Peer) dispatch(e *Effect, s *xmpp.Stanza) error {
+	if done, err := p.fromRoom(e, s); done || err != nil {
+		return err
+	}
+	switch s.Kind {
+	case xmpp.Message:
+		return p.outMessage(e, s)
+	case xmpp.Presence:
+		return p.outPresence(e, s)
+	}
+	return p.outIQ(e, s)
 }
 
 // In returns what becomes of a packet of the peer, which the circuit has admitted: its source is proved and its target hosted here.
@@ -197,6 +206,9 @@ func address(u string) (uniform.JID, error) {
 // spell returns the uniform under which somebody there knows somebody here: the one in which they were last addressed, by them or
 // else by anybody there. To psyced the two spellings are two people.
 func (p *Peer) spell(here, there uniform.JID) string {
+	if here.Local() != "" && p.knownRooms(here.Domain()) {
+		return roomUniform(here.Bare())
+	}
 	old, known := p.spelled.Get(pairOf(here, there))
 	if !known {
 		old, _ = p.spelled.Get(pair{here: here.Bare()})
@@ -252,6 +264,9 @@ func (p *Peer) receive(e *Effect, m mail) error {
 	if r := p.answered(m); r != nil {
 		return p.settle(e, m, r)
 	}
+	if done, err := p.forRoom(e, m); done || err != nil {
+		return err
+	}
 	switch {
 	case isPlace(m.from):
 		return p.fromPlace(e, m)
@@ -266,6 +281,8 @@ func (p *Peer) receive(e *Effect, m mail) error {
 		return p.message(e, m)
 	case m.is("_request_friendship", "_notice_friendship", "_status_friendship"):
 		return p.befriend(e, m)
+	case m.is("_notice_invitation"):
+		return p.invite(e, m)
 	case m.is("_notice_presence", "_status_presence", "_status_person"):
 		return p.unicastPresence(e, m)
 	case m.is("_request_status_person", "_request_status", "_request_presence", "_request_notification_subscribe"):

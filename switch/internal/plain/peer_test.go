@@ -108,8 +108,10 @@ func TestFriendship(t *testing.T) {
 			asks, "<presence:subscribe",
 			"x>subscribed", ">" + implied,
 			friends, "<presence:subscribed",
-			"x>subscribe", ">" + asks,
+			"x>subscribe", ">_request_status_person <presence:subscribed",
 			already, "<presence:subscribed",
+			"x>unsubscribed", "",
+			"x>subscribe", ">" + asks,
 		}},
 		{"ada asks, cleo does not want", []string{
 			asks, "<presence:subscribe",
@@ -292,17 +294,28 @@ func TestResources(t *testing.T) {
 		{"desk", "unavailable", "", ""},
 		{"desk", "", "", ">_notice_presence_here"},
 		{"desk", "unavailable", "", ">_notice_presence_away"},
-		{"pad", "unavailable", "", ">_notice_presence_absent"},
+		{"pad", "unavailable", "", ">_notice_presence_absent <presence:probe"}, // there may be others, from before
+		{"", "unavailable", "", ""},                                            // there are none
+		{"desk", "", "", ">_notice_presence_here"},
+		{"desk", "unavailable", "", ">_notice_presence_absent"},
+		{"", "unavailable", "", ">_notice_presence_absent"}, // which somebody has asked for
 	} {
 		typ := ""
 		if step.typ != "" {
 			typ = " type='" + step.typ + "'"
 		}
-		e := k.out("<presence from='cleo@peer.example/" + step.from + "' to='ada@psyced.example'" + typ + ">" + step.show + "</presence>")
+		e := k.out("<presence from='cleo@peer.example" + slash(step.from) + "' to='ada@psyced.example'" + typ + ">" + step.show + "</presence>")
 		if got := tell(e); got != step.want {
 			t.Errorf("%s %s: %q, want %q", step.from, step.typ, got, step.want)
 		}
 	}
+}
+
+func slash(resource string) string {
+	if resource == "" {
+		return ""
+	}
+	return "/" + resource
 }
 
 // TestCastBeforeAnybodyListens: the last presence waits for the first who asks.

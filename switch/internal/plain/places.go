@@ -29,7 +29,7 @@ type place struct {
 // copies is what was cast last, and how often.
 type copies struct {
 	content string
-	n       int
+	n, of   int // how many have come, of how many
 	at      time.Time
 }
 
@@ -213,7 +213,7 @@ func number(s string) bool {
 func (p *Peer) outLeave(e *Effect, s *xmpp.Stanza, o *occupant) {
 	for _, other := range o.place.occupants {
 		if other != o && other.full.Bare() == o.full.Bare() {
-			e.deliver(o.presence(o.nick, "unavailable", self))
+			e.deliver(o.presence(o.nick, "unavailable", p.parted()...))
 			p.leave(o)
 			return
 		}
@@ -225,8 +225,16 @@ func (p *Peer) outLeave(e *Effect, s *xmpp.Stanza, o *occupant) {
 	q.Entity.Set("_nick", o.nick)
 	e.send(q)
 	// The place tells everybody, and those who have gone by then no more.
-	e.deliver(o.presence(o.nick, "unavailable", self))
+	e.deliver(o.presence(o.nick, "unavailable", p.parted()...))
 	p.leave(o)
+}
+
+// parted are the status codes of one's own leaving.
+func (p *Peer) parted() []string {
+	if p.closing {
+		return []string{self, "332"} // nobody's wish: the client may come again later
+	}
+	return []string{self}
 }
 
 // outPlaceMessage says something in a place.

@@ -15,6 +15,7 @@ import (
 type contact struct {
 	last   *psyc.Packet              // the last presence that was cast
 	heard  map[uniform.JID]signature // who hears of them, and what they heard last
+	asked  map[uniform.JID]bool      // those whose probe has not been answered
 	latest time.Time
 }
 
@@ -51,7 +52,7 @@ func (p *Peer) newContact(there uniform.JID) *contact {
 		}
 		delete(p.contacts, oldest)
 	}
-	c := &contact{heard: make(map[uniform.JID]signature), latest: time.Now()}
+	c := &contact{heard: make(map[uniform.JID]signature), asked: make(map[uniform.JID]bool), latest: time.Now()}
 	p.contacts[there] = c
 	return c
 }
@@ -60,6 +61,7 @@ func (p *Peer) newContact(there uniform.JID) *contact {
 func (p *Peer) unlearn(key pair) {
 	if c := p.contacts[key.there]; c != nil {
 		delete(c.heard, key.here)
+		delete(c.asked, key.here)
 		if len(c.heard) == 0 && c.last == nil {
 			delete(p.contacts, key.there)
 		}
@@ -134,8 +136,11 @@ func (p *Peer) unicastPresence(e *Effect, m mail) error {
 	c = p.learn(key)
 	c.latest = time.Now()
 	is := signatureOf(m.Packet)
-	if psyc.Inherits(m.Method, "_notice_presence") && c.heard[key.here] == is {
-		return nil
+	if c.heard[key.here] == is && !c.asked[key.here] {
+		return nil // psyced answers what it is told as well as what it is asked
+	}
+	if !psyc.Inherits(m.Method, "_notice_presence") {
+		delete(c.asked, key.here)
 	}
 	if _, room := c.heard[key.here]; room {
 		c.heard[key.here] = is
@@ -145,12 +150,16 @@ func (p *Peer) unicastPresence(e *Effect, m mail) error {
 
 // probed asks somebody here how they are.
 func (p *Peer) probed(e *Effect, m mail) error {
-	key := pairOf(m.to, m.from)
+	p.probe(e, pairOf(m.to, m.from))
+	return nil
+}
+
+// probe asks the server of somebody here how they are.
+func (p *Peer) probe(e *Effect, key pair) {
 	f := p.friendship(key)
 	f.probed = time.Now()
 	p.setFriendship(key, f)
-	e.deliver(&xmpp.Stanza{Kind: xmpp.Presence, Type: "probe", From: m.from, To: m.to})
-	return nil
+	e.deliver(&xmpp.Stanza{Kind: xmpp.Presence, Type: "probe", From: key.there, To: key.here})
 }
 
 // A resource is a client of somebody here that is there, as one of their contacts was told.
@@ -158,6 +167,16 @@ type resource struct {
 	name string
 	last *psyc.Packet
 }
+
+// clients are those of one person. Before the first of them has gone there may be others, from before we were started.
+type clients struct {
+	there  []resource
+	all    bool
+	probed time.Time // when our own server was asked for the others
+}
+
+// probeTime is how long the answer of our own server to our own probe may take.
+const probeTime = 10 * time.Second
 
 // maxResources is how many clients of one person are told apart.
 const maxResources = 16
@@ -176,7 +195,10 @@ func (p *Peer) outPresence(e *Effect, s *xmpp.Stanza) error {
 		return nil
 	case "probe":
 		c := p.learn(key)
-		e.send(p.about(key.here, key.there, "_request_status_person", "[_nick] asks how you are."))
+		if _, room := c.heard[key.here]; room {
+			c.asked[key.here] = true
+		}
+		e.send(p.about(key.here, key.there, "_request_status_person", bodyProbe))
 		if c.last == nil {
 			return nil
 		}
@@ -201,10 +223,22 @@ func (p *Peer) outPresence(e *Effect, s *xmpp.Stanza) error {
 	return nil
 }
 
+// client returns a client of key.here that can be asked what only clients know, the latest of which key.there was told; key.here if there is none.
+func (p *Peer) client(key pair) uniform.JID {
+	known, _ := p.online.Get(key)
+	if n := len(known.there); n > 0 {
+		if full, err := key.here.WithResource(known.there[n-1].name); err == nil {
+			return full
+		}
+	}
+	return key.here
+}
+
 // oneOfMany sends the presence of one client of a person whom the peer knows without clients: whoever goes offline with one is still
 // there with the others.
 func (p *Peer) oneOfMany(e *Effect, key pair, s *xmpp.Stanza, q *psyc.Packet) {
-	online, _ := p.online.Get(key)
+	known, _ := p.online.Get(key)
+	online := known.there
 	others := slices.DeleteFunc(slices.Clone(online), func(r resource) bool { return r.name == s.From.Resource() })
 	switch {
 	case s.Type == "":
@@ -213,19 +247,21 @@ func (p *Peer) oneOfMany(e *Effect, key pair, s *xmpp.Stanza, q *psyc.Packet) {
 			others = others[1:]
 		}
 	case s.From.Resource() == "":
-		others = nil
+		if others, known.all = nil, true; time.Since(known.probed) < probeTime {
+			known.probed, q = time.Time{}, nil // which the peer has heard
+		}
 	case len(others) > 0:
 		if rest := others[len(others)-1].last; len(others) < len(online) && online[len(online)-1].name == s.From.Resource() {
 			q = rest
 		} else {
 			q = nil // the peer was told of another client last
 		}
+	case !known.all:
+		known.all, known.probed = true, time.Now()
+		p.probe(e, key)
 	}
-	if len(others) == 0 {
-		p.online.Delete(key)
-	} else {
-		p.online.Put(key, others, time.Now().Add(peopleLife), maxPeople)
-	}
+	known.there = others
+	p.online.Put(key, known, time.Now().Add(peopleLife), maxPeople)
 	if q != nil {
 		e.send(q)
 	}

@@ -208,15 +208,11 @@ type query struct {
 	method         string
 	source, target string // as the peer spelt them
 	tag            string // "" if it gave none
+	domain         string // of ours, if it is our own question what kind it is
 }
 
 // question hands a question of the peer on.
 func (p *Peer) question(e *Effect, m mail) error {
-	id := rand.Text()[:16]
-	tag := m.Routing.Get("_tag")
-	if tag == nil {
-		tag = m.Entity.Get("_tag")
-	}
 	asked := m.Clone()
 	if psyc.Inherits(m.Method, "_request_examine") || m.Method == "_request_description" {
 		asked.Method = "_request_description_vCard" // which is what XMPP has of a profile
@@ -227,10 +223,14 @@ func (p *Peer) question(e *Effect, m mail) error {
 			asked.Routing = append(asked.Routing, v)
 		}
 	}
-	asked.Routing.Set("_tag", id)
+	asked.Routing.Set("_tag", "0") // without one it would be no question
 	to := m
 	to.Packet = asked
-	s, err := p.stanza(to, m.from, m.to)
+	whom := m.to
+	if psyc.InheritsAny(m.Method, "_request_version", "_request_list_feature") {
+		whom = p.client(pairOf(m.to, m.from))
+	}
+	s, err := p.stanza(to, m.from, whom)
 	if err != nil {
 		return err
 	}
@@ -239,15 +239,14 @@ func (p *Peer) question(e *Effect, m mail) error {
 		q := &psyc.Packet{Method: "_failure_unsupported_function", Body: []byte("[_source] does not provide [_method_relay].")}
 		q.Routing.Set("_source", m.target)
 		q.Routing.Set("_target", m.source)
-		if tag != nil {
-			q.Routing.Set("_tag_relay", tag.String())
+		if tag := tagOf(m); tag != "" {
+			q.Routing.Set("_tag_relay", tag)
 		}
 		q.Entity.Set("_method_relay", m.Method)
 		e.send(q)
 		return nil
 	}
-	s.ID = id
-	p.asking.Put(id, query{m.Method, m.source, m.target, tag.String()}, time.Now().Add(rowLife), maxRows)
+	s.ID = p.wait(m)
 	e.deliver(s)
 	return nil
 }
@@ -259,6 +258,10 @@ func (p *Peer) reply(e *Effect, s *xmpp.Stanza) error {
 		return nil // too late
 	}
 	p.asking.Delete(s.ID)
+	if asked.domain != "" {
+		p.learnKind(e, asked.domain, s)
+		return nil
+	}
 	q := &psyc.Packet{}
 	q.Routing.Set("_source", asked.target)
 	q.Routing.Set("_target", asked.source)
@@ -278,6 +281,9 @@ func (p *Peer) reply(e *Effect, s *xmpp.Stanza) error {
 		q.Body = []byte("[_source] gives no answer to [_method_relay].")
 		e.send(q)
 		return nil
+	}
+	if psyc.Inherits(asked.method, "_request_kick") {
+		return nil // the room tells everybody
 	}
 	answer(q, asked.method, s)
 	e.send(q)
@@ -307,6 +313,11 @@ func answer(q *psyc.Packet, method string, s *xmpp.Stanza) {
 		}
 	case psyc.Inherits(method, "_request_list_feature"):
 		q.Method, q.Body = "_notice_list_feature_person", []byte("[_source] understands [_list_feature].")
+		if isRoom(q) {
+			q.Method = "_notice_list_feature_place"
+			q.Entity.Set("_identity", "place")
+			q.Entity.Set("_name", s.From.Local())
+		}
 		if info, ok := s.DiscoInfo(); ok {
 			var features []string
 			for _, f := range info.Features {

@@ -16,6 +16,9 @@ func (p *Peer) Unsent(q *psyc.Packet) (s *xmpp.Stanza, known bool) {
 		return nil, true
 	}
 	p.in.Plain = true
+	if context := q.Routing.Get("_context"); context != nil {
+		return p.uncast(q, context.String()), true
+	}
 	tag := q.Routing.Get("_tag").String()
 	r := p.asked[tag]
 	if r == nil {
@@ -35,6 +38,29 @@ func (p *Peer) Unsent(q *psyc.Packet) (s *xmpp.Stanza, known bool) {
 	s = converted.Clone()
 	s.ID, s.From, s.To = request.ID, request.From, request.To
 	return s, true
+}
+
+// uncast returns what was said in a room of ours, as the copy of one guest: sent again, it is cast again.
+func (p *Peer) uncast(q *psyc.Packet, context string) *xmpp.Stanza {
+	place, err := address(context)
+	if err != nil || !psyc.Inherits(q.Method, "_message") {
+		return nil
+	}
+	r := p.rooms[roomAddress(place)]
+	if r == nil || len(r.audience()) == 0 {
+		return nil
+	}
+	converted, err := p.in.Stanza(q)
+	if err != nil {
+		return nil
+	}
+	s := converted.Clone()
+	s.Type, s.From, s.To = "groupchat", r.jid, r.audience()[0].full()
+	if at, err := r.jid.WithResource(q.Entity.Get("_nick").String()); err == nil {
+		s.From = at
+	}
+	r.last = ""
+	return s
 }
 
 // unsaid returns a message with its id, nil if q is none of which the echo is awaited.

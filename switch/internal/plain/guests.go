@@ -1,0 +1,278 @@
+package plain
+
+import (
+	"crypto/rand"
+	"strings"
+	"time"
+
+	"github.com/switchyard-im/switchyard/psyc"
+	"github.com/switchyard-im/switchyard/uniform"
+	"github.com/switchyard-im/switchyard/xmpp"
+)
+
+// forRoom does what m wants of a room of ours, and reports whether it was for one, or may be.
+func (p *Peer) forRoom(e *Effect, m mail) (bool, error) {
+	domain := m.to.Domain()
+	switch {
+	case m.context || m.to.Local() == "":
+		return false, nil
+	case p.knownRooms(domain):
+	case isPlace(m.to) && (m.is("_request", "_message") && !m.is("_message_echo")):
+		later := m
+		later.Packet = m.Clone()
+		rooms, known := p.hasRooms(e, domain, m.from.Domain(), func(e *Effect) {
+			_ = p.receive(e, later) // who asked is told as well as may be
+		})
+		if !known {
+			return true, nil
+		}
+		if !rooms {
+			return false, nil
+		}
+	default:
+		return false, nil
+	}
+	return true, p.toRoom(e, m, p.roomAt(roomAddress(m.to)))
+}
+
+// toRoom does what somebody there wants of a room of ours.
+func (p *Peer) toRoom(e *Effect, m mail, r *room) error {
+	g := r.guests[m.from.Bare()]
+	if g != nil {
+		g.spelled = m.source
+	}
+	switch {
+	case m.is("_request_enter", "_request_context_enter"):
+		p.enterRoom(e, m, r)
+	case m.is("_request_leave", "_request_context_leave"):
+		p.leaveRoom(e, m, r, g)
+	case m.is("_message_echo"):
+		// A guest has read what an occupant wrote in private.
+	case m.is("_message"):
+		return p.sayInRoom(e, m, r)
+	case m.is("_request_set_topic"):
+		s := fromGuest(m.from, r.jid, xmpp.Message, "groupchat")
+		s.SetText("subject", topicOf(m))
+		if topicOf(m) == "" {
+			_ = s.SetRaw([]byte("<subject/>"))
+		}
+		e.deliver(s)
+	case m.is("_request_kick"):
+		p.kick(e, m, r)
+	case m.is("_request_invitation"):
+		return p.inviteTo(e, m, r)
+	case m.is("_request_members", "_request_status"):
+		p.tellMembers(e, m, r, g)
+	case m.is("_request"):
+		asked := m
+		asked.to = r.jid
+		return p.question(e, asked)
+	case m.is("_failure", "_error") && g != nil && g.inside:
+		// What a room says cannot be delivered: the guest is gone.
+		e.deliver(p.parting(r, g))
+	}
+	return nil
+}
+
+// tagOf returns the tag of a request, "" if it has none.
+func tagOf(m mail) string {
+	tag := m.Routing.Get("_tag")
+	if tag == nil {
+		tag = m.Entity.Get("_tag")
+	}
+	return tag.String()
+}
+
+func topicOf(m mail) string {
+	if topic := m.Entity.Get("_topic"); topic != nil {
+		return topic.String()
+	}
+	return m.Entity.Get("_value").String()
+}
+
+// variant returns what a method has behind the one of the roots that it inherits from.
+func variant(method string, roots ...string) string {
+	for _, root := range roots {
+		if v, ok := strings.CutPrefix(method, root); ok {
+			return v
+		}
+	}
+	return ""
+}
+
+// fromGuest begins a stanza of somebody there to a room, or somebody in it.
+func fromGuest(who, to uniform.JID, k xmpp.Kind, typ string) *xmpp.Stanza {
+	g := guest{who: who.Bare()}
+	return &xmpp.Stanza{Kind: k, Type: typ, From: g.full(), To: to}
+}
+
+// enterRoom asks the room to let somebody in. Who is inside already is told so, which is what psyced wants after it has been away.
+func (p *Peer) enterRoom(e *Effect, m mail, r *room) {
+	g := p.guest(r, m.from)
+	if g == nil {
+		refused := &guest{spelled: m.source, tag: tagOf(m)}
+		e.send(r.answers(refused, "_failure_exhausted_place", "There is no room for [_nick] in [_nick_place]."))
+		return
+	}
+	g.spelled, g.tag = m.source, tagOf(m)
+	g.variant = variant(m.Method, "_request_enter", "_request_context_enter")
+	if g.inside {
+		e.send(p.entry(r, g))
+		return
+	}
+	if nick := nickOf(m); nick != "" {
+		g.nick = nick
+	}
+	at, err := r.jid.WithResource(g.nick)
+	if err != nil || g.nick == "" {
+		e.send(p.refusal(r, g, "_error_place_enter_necessary_nick"))
+		p.dismiss(r, g)
+		return
+	}
+	s := fromGuest(g.who, at, xmpp.Presence, "")
+	raw := []byte("<x xmlns='" + nsMUC + "'>")
+	if most := m.Entity.Get("_amount_history").String(); number(most) {
+		raw = append(raw, "<history maxstanzas='"+most+"'/>"...)
+	}
+	if password := m.Entity.Get("_password").String(); password != "" {
+		raw = append(xmpp.AppendText(append(raw, "<password>"...), password), "</password>"...)
+	}
+	_ = s.SetRaw(append(raw, "</x>"...))
+	e.deliver(s)
+}
+
+// leaveRoom takes somebody out of the room, whose answer takes the guest out of the place.
+func (p *Peer) leaveRoom(e *Effect, m mail, r *room, g *guest) {
+	out := variant(m.Method, "_request_leave", "_request_context_leave")
+	if g == nil || !g.inside {
+		if g == nil {
+			g = &guest{who: m.from.Bare(), nick: nickOf(m)}
+		}
+		g.spelled, g.tag = m.source, tagOf(m)
+		e.send(r.answers(g, "_echo_place_leave_invalid", "You are not in [_nick_place]."))
+	} else {
+		g.tag, g.variant, g.leaving = tagOf(m), out, true
+	}
+	e.deliver(p.parting(r, g)) // also for a room that knows better than we who is in it
+}
+
+// parting is the presence by which a guest leaves.
+func (p *Peer) parting(r *room, g *guest) *xmpp.Stanza {
+	at, err := r.jid.WithResource(g.nick)
+	if err != nil {
+		at = r.jid
+	}
+	return fromGuest(g.who, at, xmpp.Presence, "unavailable")
+}
+
+// sayInRoom says something to all in a room or, by the address of an occupant, to one.
+func (p *Peer) sayInRoom(e *Effect, m mail, r *room) error {
+	to, typ := r.jid, "groupchat"
+	if target, err := address(m.target); err == nil && target.Resource() != "" {
+		if to, err = r.jid.WithResource(r.nickLike(target.Resource())); err != nil {
+			return err
+		}
+		typ = "chat"
+	}
+	from := guest{who: m.from.Bare()}
+	s, err := p.stanza(m, from.full(), to)
+	if err != nil {
+		return err
+	}
+	s.Type, s.ID = typ, rand.Text()[:16]
+	e.deliver(s)
+	if typ == "chat" {
+		e.After = append(e.After, echo(m))
+	}
+	return nil
+}
+
+// nickLike returns the nick that psyced has folded the case of.
+func (r *room) nickLike(folded string) string {
+	for nick := range r.members {
+		if strings.EqualFold(nick, folded) {
+			return nick
+		}
+	}
+	return folded
+}
+
+// kick asks the room to take somebody out, whom psyced names by uniform or nick.
+func (p *Peer) kick(e *Effect, m mail, r *room) {
+	person := m.Entity.Get("_person").String()
+	nick := r.nickLike(person)
+	if j, err := address(person); err == nil {
+		for n, member := range r.members {
+			if known := member.jid.Bare(); known == j.Bare() && !known.IsZero() || j.Bare() == r.jid && strings.EqualFold(n, j.Resource()) {
+				nick = n
+			}
+		}
+	}
+	s := fromGuest(m.from, r.jid, xmpp.IQ, "set")
+	raw := xmpp.AppendValue([]byte("<query xmlns='"+nsMUCAdmin+"'><item role='none' nick='"), nick)
+	_ = s.SetRaw(append(raw, "'/></query>"...))
+	s.ID = p.wait(m)
+	e.deliver(s)
+}
+
+// inviteTo passes an invitation on to the room, which tells the invited and lets them in.
+func (p *Peer) inviteTo(e *Effect, m mail, r *room) error {
+	invited, err := address(m.Entity.Get("_invitation").String())
+	if err != nil {
+		return err
+	}
+	s := fromGuest(m.from, r.jid, xmpp.Message, "")
+	raw := xmpp.AppendValue([]byte("<x xmlns='"+nsMUCUser+"'><invite to='"), invited.Bare().String())
+	_ = s.SetRaw(append(raw, "'/></x>"...))
+	e.deliver(s)
+	return nil
+}
+
+// tellMembers says who is in the room to somebody who is.
+func (p *Peer) tellMembers(e *Effect, m mail, r *room, g *guest) {
+	if g == nil || !g.inside {
+		stranger := &guest{spelled: m.source, tag: tagOf(m)}
+		e.send(r.answers(stranger, "_error_necessary_membership", bodyMembership))
+		return
+	}
+	g.tag = tagOf(m)
+	q := r.answers(g, "_status_place_members", "In [_nick_place]: [_list_members_nicks].")
+	p.listMembers(q, r, g)
+	e.send(q)
+}
+
+// wait keeps who is to hear the answer to m, and returns the id of the question.
+func (p *Peer) wait(m mail) string {
+	id := rand.Text()[:16]
+	p.asking.Put(id, query{method: m.Method, source: m.source, target: m.target, tag: tagOf(m)}, time.Now().Add(rowLife), maxRows)
+	return id
+}
+
+// Leave returns the stanzas by which all stays end: those of our people in places of theirs, to be sent to the peer, and those of
+// their people in rooms of ours. What the peer and the rooms say to that tells everybody that it was not their wish.
+func (p *Peer) Leave() (out, in []*xmpp.Stanza) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closing = true
+	for _, pl := range p.places {
+		for _, o := range pl.audience(uniform.JID{}) {
+			out = append(out, &xmpp.Stanza{Kind: xmpp.Presence, Type: "unavailable", From: o.full, To: o.at(o.nick)})
+		}
+	}
+	for _, r := range p.rooms {
+		for _, g := range r.audience() {
+			in = append(in, p.parting(r, g))
+		}
+	}
+	return out, in
+}
+
+// bodyMembership and the like are what people read whose client has no words for the method.
+const bodyMembership = "You have to enter [_nick_place] first."
+
+// refusal says why somebody is not let in.
+func (p *Peer) refusal(r *room, g *guest, method string) *psyc.Packet {
+	q := r.answers(g, method, "[_nick_place] does not let you in: "+refusals[method])
+	q.Entity.Set("_nick", g.nick)
+	return q
+}
