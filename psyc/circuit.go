@@ -96,7 +96,7 @@ type Config struct {
 	GreetingWait     time.Duration // for the greeting of a peer that need not send one; 2 s
 	Ping             time.Duration // silence of the peer before a keep-alive; 1 minute, negative: never
 	Pong             time.Duration // least time from anything that we wrote to the answer of a keep-alive; 30 s
-	PeerTimeout      time.Duration // silence of the peer before the circuit ends with ErrSilent; 5 minutes, negative: never
+	PeerTimeout      time.Duration // silence of the peer before the circuit ends with ErrSilent; 5 minutes, negative: never. Not where we dialled a peer in 1.0 that is outside the profile: psyced answers no keep-alives there
 	PacketTimeout    time.Duration // for the peer to send one packet, streamed bodies apart; 1 minute, negative: any
 	WriteTimeout     time.Duration // for the peer to take 64 KiB; 30 s
 	CloseTimeout     time.Duration // to write what is queued, and for the peer's last packets, when the circuit closes; 1 s

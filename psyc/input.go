@@ -112,7 +112,7 @@ func (in *input) arm() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	t := in.by
-	if in.c.cfg.PeerTimeout > 0 {
+	if in.c.cfg.PeerTimeout > 0 && !in.c.mute() {
 		if silent := time.Now().Add(in.c.cfg.PeerTimeout); t.IsZero() || silent.Before(t) {
 			t = silent
 		}
@@ -124,6 +124,11 @@ func (in *input) arm() {
 		t = past
 	}
 	in.c.conn.SetReadDeadline(t)
+}
+
+// mute reports whether the peer may be well and yet say nothing: psyced swallows keep-alives of the 1.0 syntax.
+func (c *Circuit) mute() bool {
+	return c.initiator && c.established.Load() && c.Syntax() == PSYC10 && !c.Profile()
 }
 
 // expectWhole sets when a packet that has begun must be there. A peer that sends a byte now and then is not silent, and would

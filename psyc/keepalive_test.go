@@ -165,3 +165,23 @@ func TestSlowPacket(t *testing.T) {
 		})
 	}
 }
+
+// psyced swallows keep-alives of the 1.0 syntax: it may be silent for as long as it likes.
+func TestMute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn, w := newWire(t)
+		c := Initiate(conn, config("a.example"))
+		out := collect(c)
+		w.send("|\n")
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if got := w.read(); strings.Count(got, "|\n") < 55 {
+			t.Errorf("wrote %q", got)
+		}
+		if c.Err() != nil {
+			t.Errorf("ended with %v", c.Err())
+		}
+		c.Close()
+		<-out
+	})
+}

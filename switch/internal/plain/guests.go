@@ -2,6 +2,8 @@ package plain
 
 import (
 	"crypto/rand"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,14 +53,11 @@ func (p *Peer) toRoom(e *Effect, m mail, r *room) error {
 	case m.is("_message"):
 		return p.sayInRoom(e, m, r)
 	case m.is("_request_set_topic"):
-		s := fromGuest(m.from, r.jid, xmpp.Message, "groupchat")
-		s.SetText("subject", topicOf(m))
-		if topicOf(m) == "" {
-			_ = s.SetRaw([]byte("<subject/>"))
-		}
-		e.deliver(s)
+		setTopic(e, m, r, firstOf(m, "_topic", "_value"))
 	case m.is("_request_kick"):
-		p.kick(e, m, r)
+		p.kick(e, m, r, firstOf(m, "_person", "_value"))
+	case m.is("_request_execute"):
+		return p.execute(e, m, r)
 	case m.is("_request_invitation"):
 		return p.inviteTo(e, m, r)
 	case m.is("_request_members", "_request_status"):
@@ -83,11 +82,38 @@ func tagOf(m mail) string {
 	return tag.String()
 }
 
-func topicOf(m mail) string {
-	if topic := m.Entity.Get("_topic"); topic != nil {
-		return topic.String()
+// firstOf returns the first of the variables that is there.
+func firstOf(m mail, names ...string) string {
+	for _, name := range names {
+		if v := m.Entity.Get(name); v != nil {
+			return v.String()
+		}
 	}
-	return m.Entity.Get("_value").String()
+	return ""
+}
+
+// execute does what psyced's people type in a place, as far as a room has it: psyced sends the line as it is.
+func (p *Peer) execute(e *Effect, m mail, r *room) error {
+	command, rest, _ := strings.Cut(strings.TrimSpace(string(m.Body)), " ")
+	rest = strings.TrimSpace(rest)
+	switch command {
+	case "topic", "topi", "top", "to", "t":
+		setTopic(e, m, r, rest)
+	case "kick":
+		p.kick(e, m, r, rest)
+	default:
+		q := r.answers(&guest{spelled: m.source, tag: tagOf(m)}, "_failure_unsupported_execute_place_command", "[_nick_place] does not know that command.")
+		e.send(q)
+	}
+	return nil
+}
+
+func setTopic(e *Effect, m mail, r *room, topic string) {
+	s := fromGuest(m.from, r.jid, xmpp.Message, "groupchat")
+	if s.SetText("subject", topic); topic == "" {
+		_ = s.SetRaw([]byte("<subject/>"))
+	}
+	e.deliver(s)
 }
 
 // variant returns what a method has behind the one of the roots that it inherits from.
@@ -130,14 +156,14 @@ func (p *Peer) enterRoom(e *Effect, m mail, r *room) {
 		return
 	}
 	s := fromGuest(g.who, at, xmpp.Presence, "")
-	raw := []byte("<x xmlns='" + nsMUC + "'>")
+	var wishes []byte
 	if most := m.Entity.Get("_amount_history").String(); number(most) {
-		raw = append(raw, "<history maxstanzas='"+most+"'/>"...)
+		wishes = append(wishes, "<history maxstanzas='"+most+"'/>"...)
 	}
 	if password := m.Entity.Get("_password").String(); password != "" {
-		raw = append(xmpp.AppendText(append(raw, "<password>"...), password), "</password>"...)
+		wishes = append(xmpp.AppendText(append(wishes, "<password>"...), password), "</password>"...)
 	}
-	_ = s.SetRaw(append(raw, "</x>"...))
+	_ = s.SetRaw(slices.Concat([]byte("<x xmlns='"+nsMUC+"'>"), wishes, []byte("</x>")))
 	e.deliver(s)
 }
 
@@ -169,7 +195,11 @@ func (p *Peer) parting(r *room, g *guest) *xmpp.Stanza {
 func (p *Peer) sayInRoom(e *Effect, m mail, r *room) error {
 	to, typ := r.jid, "groupchat"
 	if target, err := address(m.target); err == nil && target.Resource() != "" {
-		if to, err = r.jid.WithResource(r.nickLike(target.Resource())); err != nil {
+		nick := target.Resource()
+		if plain, err := url.PathUnescape(nick); err == nil {
+			nick = plain // which r.occupant has escaped
+		}
+		if to, err = r.jid.WithResource(r.nickLike(nick)); err != nil {
 			return err
 		}
 		typ = "chat"
@@ -198,8 +228,7 @@ func (r *room) nickLike(folded string) string {
 }
 
 // kick asks the room to take somebody out, whom psyced names by uniform or nick.
-func (p *Peer) kick(e *Effect, m mail, r *room) {
-	person := m.Entity.Get("_person").String()
+func (p *Peer) kick(e *Effect, m mail, r *room, person string) {
 	nick := r.nickLike(person)
 	if j, err := address(person); err == nil {
 		for n, member := range r.members {
@@ -248,8 +277,8 @@ func (p *Peer) wait(m mail) string {
 	return id
 }
 
-// Leave returns the stanzas by which all stays end: those of our people in places of theirs, to be sent to the peer, and those of
-// their people in rooms of ours. What the peer and the rooms say to that tells everybody that it was not their wish.
+// Leave returns the stanzas by which all stays end, of our people in places of theirs and of their people in rooms of ours: out is to be
+// sent to the peer, in is for the rooms. Their people hear it in the name of the room, of which nothing may arrive any more.
 func (p *Peer) Leave() (out, in []*xmpp.Stanza) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -262,6 +291,9 @@ func (p *Peer) Leave() (out, in []*xmpp.Stanza) {
 	for _, r := range p.rooms {
 		for _, g := range r.audience() {
 			in = append(in, p.parting(r, g))
+			s := &xmpp.Stanza{Kind: xmpp.Presence, Type: "unavailable", From: in[len(in)-1].To, To: g.full()}
+			_ = s.SetRaw([]byte("<x xmlns='" + nsMUCUser + "'><item affiliation='none' role='none'/><status code='110'/><status code='332'/></x>"))
+			out = append(out, s)
 		}
 	}
 	return out, in
@@ -274,5 +306,8 @@ const bodyMembership = "You have to enter [_nick_place] first."
 func (p *Peer) refusal(r *room, g *guest, method string) *psyc.Packet {
 	q := r.answers(g, method, "[_nick_place] does not let you in: "+refusals[method])
 	q.Entity.Set("_nick", g.nick)
+	if method == "_error_unavailable_nick_place" {
+		q.Entity.Set("_other", r.occupant(g.nick)) // psyced's text has a place for it
+	}
 	return q
 }

@@ -102,11 +102,12 @@ func (p *Peer) roomPresence(e *Effect, s *xmpp.Stanza, r *room) {
 			p.left(e, s, r, g)
 		}
 	case s.Type == "unavailable":
-		if _, known := r.members[nick]; known {
-			delete(r.members, nick)
+		// Of guests their own copy tells: they are to hear it before the others.
+		if _, known := r.members[nick]; known && r.byNick(nick) == nil {
 			if g != nil && g.inside {
 				p.announce(e, r, parted(x, nick), nick)
 			}
+			delete(r.members, nick)
 		}
 	case s.Type != "" || nick == "":
 	case own:
@@ -170,7 +171,7 @@ func (p *Peer) enteredRoom(e *Effect, r *room, g *guest, nick string, x xmpp.MUC
 		return
 	}
 	r.open = x.Has(100)
-	if len(r.audience()) > 0 {
+	if _, told := r.members[nick]; !told && len(r.audience()) > 0 {
 		p.announce(e, r, &psyc.Packet{Method: "_notice_place_enter" + g.variant, Body: []byte(bodyEnters)}, nick)
 	}
 	g.inside, g.settled, g.nick = true, false, nick
@@ -202,21 +203,22 @@ func (p *Peer) left(e *Effect, s *xmpp.Stanza, r *room, g *guest) {
 	x, _ := s.MUCUser()
 	gone := parted(x, g.nick)
 	inside := g.inside
-	delete(r.members, g.nick)
-	p.dismiss(r, g)
-	method := "_echo" + variant(gone.Method, "_notice")
+	g.inside = false
+	method, body := "_echo"+variant(gone.Method, "_notice"), "You are taken out of [_nick_place]."
 	switch {
 	case g.leaving:
-		method = "_echo_place_leave" + g.variant
-	case p.closing, method == "_echo_place_leave":
-		method = "_notice_place_leave_disconnect" // not as g wanted it
+		method, body = "_echo_place_leave"+g.variant, "You leave [_nick_place]."
+	case method != "_echo_place_leave_banned":
+		method = "_echo_place_leave_netburp" // of those that psyced knows
 	}
-	q := r.answers(g, method, bodyLeaves)
+	q := r.answers(g, method, body)
 	q.Entity.Set("_nick", g.nick)
 	e.send(q)
-	if inside && len(r.audience()) > 0 {
+	if inside && !p.closing && len(r.audience()) > 0 {
 		p.announce(e, r, gone, g.nick)
 	}
+	delete(r.members, g.nick)
+	p.dismiss(r, g)
 }
 
 // notEntered tells somebody that the room does not let them in.
@@ -408,7 +410,12 @@ func (p *Peer) unsaidInRoom(e *Effect, s *xmpp.Stanza, r *room) {
 	case xmpp.Forbidden:
 		method, body = "_error_place_silent", "You may not do that in [_nick_place]."
 	}
-	e.send(r.says(g, method, body))
+	q := r.says(g, method, body)
+	if nick := s.From.Resource(); nick != "" {
+		q.Routing.Set("_source", r.occupant(nick))
+		q.Entity.Set("_nick_target", nick)
+	}
+	e.send(q)
 }
 
 func sortedNicks(members map[string]member) []string { return slices.Sorted(maps.Keys(members)) }

@@ -278,7 +278,7 @@ func (p *Peer) reply(e *Effect, s *xmpp.Stanza) error {
 		}
 		q.Method = transcode.Failure(condition)
 		q.Entity.Set("_method_relay", asked.method)
-		q.Body = []byte("[_source] gives no answer to [_method_relay].")
+		q.Body = []byte("[_source] does not do what [_method_relay] asks for.")
 		e.send(q)
 		return nil
 	}
