@@ -240,7 +240,7 @@ func (p *Peer) kick(e *Effect, m mail, r *room, person string) {
 	s := fromGuest(m.from, r.jid, xmpp.IQ, "set")
 	raw := xmpp.AppendValue([]byte("<query xmlns='"+nsMUCAdmin+"'><item role='none' nick='"), nick)
 	_ = s.SetRaw(append(raw, "'/></query>"...))
-	s.ID = p.wait(m)
+	s.ID = p.wait(m, "_request_kick")
 	e.deliver(s)
 }
 
@@ -270,10 +270,10 @@ func (p *Peer) tellMembers(e *Effect, m mail, r *room, g *guest) {
 	e.send(q)
 }
 
-// wait keeps who is to hear the answer to m, and returns the id of the question.
-func (p *Peer) wait(m mail) string {
+// wait keeps who is to hear the answer to m, which asks for method, and returns the id of the question.
+func (p *Peer) wait(m mail, method string) string {
 	id := rand.Text()[:16]
-	p.asking.Put(id, query{method: m.Method, source: m.source, target: m.target, tag: tagOf(m)}, time.Now().Add(rowLife), maxRows)
+	p.asking.Put(id, query{method: method, source: m.source, target: m.target, tag: tagOf(m)}, time.Now().Add(rowLife), maxRows)
 	return id
 }
 

@@ -171,11 +171,11 @@ func (p *Peer) enteredRoom(e *Effect, r *room, g *guest, nick string, x xmpp.MUC
 		return
 	}
 	r.open = x.Has(100)
-	if _, told := r.members[nick]; !told && len(r.audience()) > 0 {
+	_, told := r.members[nick]
+	if r.members[nick] = m; !told && len(r.audience()) > 0 {
 		p.announce(e, r, &psyc.Packet{Method: "_notice_place_enter" + g.variant, Body: []byte(bodyEnters)}, nick)
 	}
 	g.inside, g.settled, g.nick = true, false, nick
-	r.members[nick] = m
 	e.send(p.entry(r, g))
 	if x.Has(201) {
 		// The room is new and closed until its first occupant says what it is to be: as usual (XEP-0045 section 10.1.2).

@@ -246,7 +246,7 @@ func (p *Peer) question(e *Effect, m mail) error {
 		e.send(q)
 		return nil
 	}
-	s.ID = p.wait(m)
+	s.ID = p.wait(m, m.Method)
 	e.deliver(s)
 	return nil
 }
