@@ -190,8 +190,8 @@ func (p *Peer) outIQ(e *Effect, s *xmpp.Stanza) error {
 	if err != nil {
 		return err
 	}
-	if isPlace(entity) && verbatim(q) {
-		return xmpp.ServiceUnavailable
+	if isPlace(entity) && verbatim(q) || q.Method == "_request_time" {
+		return xmpp.ServiceUnavailable // psyced would say nothing at all
 	}
 	tag := p.ask(s, entity, nil)
 	if tag == "" {
