@@ -65,6 +65,9 @@ func exported(t *testing.T, dir string) []string {
 		for _, d := range file.Decls {
 			switch d := d.(type) {
 			case *ast.FuncDecl:
+				if !visible(d.Recv) {
+					continue
+				}
 				d.Body = nil
 				decls = append(decls, source(t, fset, d))
 			case *ast.GenDecl:
@@ -83,6 +86,26 @@ func exported(t *testing.T, dir string) []string {
 	}
 	slices.Sort(decls)
 	return decls
+}
+
+// visible reports whether a receiver, if there is one, is of an exported type.
+func visible(recv *ast.FieldList) bool {
+	if recv == nil {
+		return true
+	}
+	typ := recv.List[0].Type
+	for {
+		switch x := typ.(type) {
+		case *ast.StarExpr:
+			typ = x.X
+		case *ast.IndexExpr:
+			typ = x.X
+		case *ast.Ident:
+			return x.IsExported()
+		default:
+			return false
+		}
+	}
 }
 
 func source(t *testing.T, fset *token.FileSet, node any) string {
