@@ -34,8 +34,8 @@ type input struct {
 	held   []heldPacket // read by Request, for Packets; the holder of the token's
 	ranged atomic.Bool  // somebody ranges over Packets
 
-	session  *receivedSession // counts; nil where nobody does; the holder of the token's
-	resuming atomic.Int32     // resumptions being worked on
+	counting bool         // both sides have announced that they count; the holder of the token's
+	resuming atomic.Int32 // resumptions being worked on
 
 	mu          sync.Mutex
 	by          time.Time // when reading must end; zero: never

@@ -182,6 +182,7 @@ func (c *Circuit) useSessions() {
 		},
 	}
 	rand.Read(s.id[:])
+	c.in.counting = true
 	c.out.count(s, c.receiving, c.own)
 }
 
@@ -281,8 +282,8 @@ func (c *Circuit) sessionPacket(p *Packet) bool {
 			c.cfg.Acknowledged(n)
 		}
 	case methodSessionAsk:
-		if c.in.session != nil {
-			c.in.session.answer()
+		if c.in.counting {
+			c.receiving.answer()
 		}
 	case methodSessionResume:
 		c.serveResume(p)
@@ -356,14 +357,12 @@ func (c *Circuit) openSession(p *Packet) error {
 	if err != nil {
 		return err
 	}
-	if c.in.session != nil {
+	if !c.receiving.open(s.ID, sessionOwner{s.Lease, c.Peer().Instance}) {
 		return &Error{Method: errSession, Text: "This circuit has a session."}
 	}
-	c.receiving.open(s.ID, sessionOwner{s.Lease, c.Peer().Instance})
 	if err := c.cfg.Sessions.open(c.receiving, c.proofs.holds); err != nil {
 		return err
 	}
-	c.in.session = c.receiving
 	c.mu.Lock()
 	c.opened = true
 	over := c.over
@@ -385,8 +384,8 @@ func (c *Circuit) suspendSession() {
 	}
 }
 
-// closeSession brings the counts of both sides to rest before the circuit is closed: what was sent is acknowledged, and nothing more is
-// received, whether the peer has opened its session yet or not.
+// closeSession brings the counts of both sides to rest before the circuit is closed: what was sent is acknowledged, and nothing that counts
+// is received any more, whether the peer has opened its session yet or not.
 func (c *Circuit) closeSession() {
 	if c.cfg.Sessions == nil || c.Err() != nil {
 		return
@@ -399,7 +398,7 @@ func (c *Circuit) closeSession() {
 
 // peerCloses ends the circuit because the peer has asked for that. If it counts, it hears the last of what was received.
 func (c *Circuit) peerCloses() {
-	if _, counts := c.Session(); !counts {
+	if !c.in.counting {
 		c.end(io.EOF, nil, false)
 		return
 	}

@@ -20,7 +20,8 @@ type receivedSession struct {
 	wake func() // has an acknowledgement written
 
 	mu      sync.Mutex
-	id      SessionID // once the peer has opened it, and for ever
+	id      SessionID
+	opened  bool // by the peer; before that id and owner are not known
 	owner   sessionOwner
 	circuit *Circuit // nil when it has ended
 	names   []string // that the peer had proved when the circuit ended
@@ -39,11 +40,15 @@ type receivedSession struct {
 	armed bool   // it will be in ackTime
 }
 
-// open gives the session its name.
-func (s *receivedSession) open(id SessionID, owner sessionOwner) {
+// open gives the session its name, once.
+func (s *receivedSession) open(id SessionID, owner sessionOwner) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.id, s.owner = id, owner
+	if s.opened {
+		return false
+	}
+	s.opened, s.id, s.owner = true, id, owner
+	return true
 }
 
 // begin reports whether the next packet may be received.
@@ -59,12 +64,15 @@ func (s *receivedSession) handled(n, size int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.working = false
-	s.count += uint64(n)
-	s.bytes += size
 	if s.idle != nil {
 		close(s.idle)
 		s.idle = nil
 	}
+	if !s.opened {
+		return
+	}
+	s.count += uint64(n)
+	s.bytes += size
 	switch {
 	case s.due:
 	case s.count-s.acked >= ackPackets || s.bytes >= ackBytes:
@@ -283,7 +291,7 @@ type heldPacket struct {
 
 // counts returns 1, and how long p is, if p counts; otherwise 0.
 func (in *input) counts(p *Packet) (n, size int) {
-	if in.session == nil || p.empty() || in.c.own(p) {
+	if !in.counting || p.empty() || in.c.own(p) {
 		return 0, 0
 	}
 	return 1, payload(p)
@@ -291,11 +299,11 @@ func (in *input) counts(p *Packet) (n, size int) {
 
 // begin and handled stand before and behind the work with a packet that counts for n. begin is false if the packet
 // must not be received any more.
-func (in *input) begin(n int) bool { return n == 0 || in.session.begin() }
+func (in *input) begin(n int) bool { return n == 0 || in.c.receiving.begin() }
 
 func (in *input) handled(n, size int) {
 	if n > 0 {
-		in.session.handled(n, size)
+		in.c.receiving.handled(n, size)
 	}
 }
 

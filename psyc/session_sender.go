@@ -221,11 +221,12 @@ func (o *outbox) conclude() {
 	}
 }
 
-// hold keeps back all that the writer has not taken: the peer has asked for the end, and says nothing more.
+// hold keeps back all that the writer has not taken, and takes nothing more: the peer has asked for the end, and says nothing more.
 func (o *outbox) hold() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.deaf = true
+	o.deaf, o.shut = true, true
+	o.makeRoom()
 	o.held, o.heldm = o.buf, o.marks
 	o.buf, o.marks = nil, nil
 }

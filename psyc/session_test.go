@@ -622,19 +622,19 @@ func TestSessionHeld(t *testing.T) {
 		if err := <-asked; err != nil {
 			t.Fatal(err)
 		}
-		if n := c.in.session.count; n != 0 {
+		if n := c.receiving.count; n != 0 {
 			t.Errorf("%d packets are handled that nobody has seen", n)
 		}
 		for range c.Packets(t.Context()) {
 			break
 		}
-		if n := c.in.session.count; n != 1 {
+		if n := c.receiving.count; n != 1 {
 			t.Errorf("%d packets are handled, and not one", n)
 		}
 		for range c.Packets(t.Context()) {
 			break
 		}
-		if n := c.in.session.count; n != 3 {
+		if n := c.receiving.count; n != 3 {
 			t.Errorf("%d packets are handled, and not three", n)
 		}
 		w.Close()
@@ -690,5 +690,58 @@ func FuzzSession(f *testing.F) {
 				t.Errorf("%d sessions, %d of them suspended", len(s.received), len(s.ended))
 			}
 		})
+	})
+}
+
+// handshaken returns an accepted circuit that has greeted a peer of the module, and that nobody reads yet.
+func handshaken(t *testing.T, cfg *Config) (*Circuit, *wire) {
+	t.Helper()
+	conn, w := newWire(t)
+	c := Accept(conn, cfg)
+	c.AddProof("a.example", Proof{Kind: ProofDialback})
+	shaken := make(chan error, 1)
+	go func() { shaken <- c.Handshake(context.Background()) }()
+	w.send(sessionGreeting)
+	if err := <-shaken; err != nil {
+		t.Fatal(err)
+	}
+	w.read()
+	return c, w
+}
+
+// Who closes a circuit says how much was received and receives nothing more, even if the peer's session is still on its way.
+func TestSessionClosedBeforeOpening(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := new(Sessions)
+		c, w := handshaken(t, counting("b.example", s))
+		out := collect(c)
+		closed := make(chan error, 1)
+		go func() { closed <- c.Close() }()
+		if got := w.read(); !strings.HasPrefix(got, "\n:_amount_received\t0\n_status_session_closed\n|\n") || !strings.Contains(got, "_request_circuit_shutdown") {
+			t.Errorf("said %q", got)
+		}
+		w.send(opening(idA, "0") + someMessage + someMessage)
+		w.Close()
+		if r := <-out; len(r.packets) != 0 {
+			t.Errorf("%d packets came behind the last word", len(r.packets))
+		}
+		if err := <-closed; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// After the peer's request to shut down nothing else that counts is written: it would stand behind what has been held back.
+func TestSessionHoldsAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, w := handshaken(t, counting("b.example", new(Sessions)))
+		c.out.hold()
+		if err := sendNumber(t, c, bea, ada, 1); !errors.Is(err, ErrClosed) {
+			t.Errorf("Send: %v", err)
+		}
+		c.Close()
+		if got := w.read(); strings.Contains(got, "_message") {
+			t.Errorf("wrote %q", got)
+		}
 	})
 }

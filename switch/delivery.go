@@ -303,7 +303,7 @@ func (r *Router) ask(ctx context.Context, t *tail, link *Link, key route) bool {
 	case errors.Is(err, psyc.ErrSessionUnknown), errors.Is(err, &psyc.Error{Method: "_error"}):
 		t.settled = true
 	case ctx.Err() != nil:
-	case circuit.Err() != nil:
+	case circuit.Err() != nil, errors.Is(err, psyc.ErrClosed):
 		link.dead.Store(true)
 	case time.Since(t.since) >= doubtTime:
 		t.settled = true
