@@ -440,14 +440,15 @@ func (c *Circuit) serveResume(p *Packet) {
 // received ends a session that the peer had on another circuit and returns how many of its packets were received, with the method of
 // the answer. Who does not own the session hears the same as if there were none.
 func (c *Circuit) received(ctx context.Context, asked Session) (uint64, string) {
+	instance := c.Peer().Instance
 	r := c.cfg.Sessions.find(asked.ID)
+	if r == nil && asked.Acknowledged == 0 && asked.Peer == hex.EncodeToString(c.cfg.Instance[:]) && c.cfg.Sessions.remembers(asked.Ended) {
+		// Its first packet has been lost, or waits unread on the other circuit. Then it has come too late.
+		r = c.cfg.Sessions.forestall(asked.ID, sessionOwner{asked.Lease, instance}, c.provedNames())
+	}
 	if r == nil {
-		if asked.Acknowledged == 0 && asked.Peer == hex.EncodeToString(c.cfg.Instance[:]) && c.cfg.Sessions.remembers(asked.Ended) {
-			return 0, methodSessionResumed // its first packet has been lost
-		}
 		return 0, errSessionUnknown
 	}
-	instance := c.Peer().Instance
 	old, names, owner := r.belongs()
 	if old == c {
 		return 0, errSession

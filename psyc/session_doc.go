@@ -40,12 +40,14 @@
 // is an error (_error_invalid_session) that ends the circuit.
 //
 // A side that closes a circuit in order first waits, for a moment, until all it has sent is acknowledged. Then it receives nothing more, and says
-// so before its _request_circuit_shutdown, as the other side does before it closes in turn:
+// so before its _request_circuit_shutdown, whether the other side has opened its session yet or not. The other side does the same before it
+// closes in turn, and sends nothing else that counts:
 //
 //	:_amount_received   a number, the last
 //	_status_session_closed
 //
-// What has a higher number was not received. It can be sent again, without a question.
+// What has a higher number was not received. It can be sent again, without a question. A side that cannot say the last number, because it is
+// still at work on a packet, says nothing of the kind, and is asked later.
 //
 // # Sessions: resumption
 //
@@ -79,7 +81,7 @@
 //
 // A receiver that has never heard of a session knows that nothing was received of it, and answers so, if nothing was acknowledged, _instance is
 // its own, _time_ended is less than 5 minutes, and it has forgotten no session before its 10 minutes were over. Otherwise
-// it might have forgotten, and cannot tell.
+// it might have forgotten, and cannot tell. After that answer the session cannot be opened any more: what stands unread on its circuit has come too late.
 //
 // A sender takes an answer below what was acknowledged, or above what was sent, for _failure_unknown_session. So does a receiver take a question
 // that claims more acknowledged than it has received: its memory is older than its word.

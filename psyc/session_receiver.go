@@ -198,11 +198,16 @@ func (t *Sessions) open(s *receivedSession, holds func(name string) bool) error 
 			return &Error{Method: errLease, Text: "Somebody else speaks for you now."}
 		}
 	}
+	t.put(s)
+	return nil
+}
+
+// put needs the lock.
+func (t *Sessions) put(s *receivedSession) {
 	if t.received == nil {
 		t.received = make(map[SessionID]*receivedSession)
 	}
 	t.received[s.id] = s
-	return nil
 }
 
 // find returns the session of that name, nil if there is none any more.
@@ -211,6 +216,23 @@ func (t *Sessions) find(id SessionID) *receivedSession {
 	defer t.mu.Unlock()
 	t.purge(time.Now())
 	return t.received[id]
+}
+
+// forestall makes a session that has not been opened one that is over, of which nothing was received. It returns what there is under that
+// name now: nil if the peer has proved no names, as it could not be remembered.
+func (t *Sessions) forestall(id SessionID, owner sessionOwner, names []string) *receivedSession {
+	if len(names) == 0 {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if r := t.received[id]; r != nil {
+		return r
+	}
+	r := &receivedSession{id: id, opened: true, fenced: true, owner: owner, names: names}
+	t.put(r)
+	t.retain(r, time.Now())
+	return r
 }
 
 // remembers reports whether a session would be known whose circuit ended at that time, as its sender says: the circuit may have ended
@@ -237,7 +259,7 @@ func (t *Sessions) suspend(s *receivedSession) {
 	_, names, _ := s.belongs()
 	now := time.Now()
 	s.mu.Lock()
-	s.circuit, s.names, s.ended = nil, names, now
+	s.circuit, s.names = nil, names
 	s.mu.Unlock()
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -245,6 +267,13 @@ func (t *Sessions) suspend(s *receivedSession) {
 		delete(t.received, s.id)
 		return
 	}
+	t.retain(s, now)
+}
+
+// retain remembers a session that has ended, for a time. It needs the lock.
+func (t *Sessions) retain(s *receivedSession, now time.Time) {
+	names := s.names
+	s.ended = now
 	t.purge(now)
 	t.ended = append(t.ended, s)
 	same := 0

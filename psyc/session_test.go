@@ -745,3 +745,32 @@ func TestSessionHoldsAll(t *testing.T) {
 		}
 	})
 }
+
+// A session of which nothing has been read is over once its sender has heard so, even if its packets still wait to be read.
+func TestResumeForestalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := new(Sessions)
+		cfg := counting("b.example", s)
+		cfg.Instance = [16]byte{1}
+		old, ow := handshaken(t, cfg)
+		conn, w := newWire(t)
+		c := Accept(conn, cfg)
+		c.AddProof("a.example", Proof{Kind: ProofDialback})
+		out := collect(c)
+		w.send(sessionGreeting)
+		w.read()
+		w.send(strings.Replace(resuming(idA, "0", "0"), "_request", ":_instance\t01"+strings.Repeat("00", 15)+"\n:_time_ended\t0\n_request", 1))
+		if got := w.read(); !strings.Contains(got, ":_amount_received\t0\n_status_session_resumed\n") {
+			t.Errorf("answered %q", got)
+		}
+		late := collect(old)
+		ow.send(opening(idA, "0") + someMessage)
+		if r := <-late; len(r.packets) != 0 || !errors.Is(r.err, &Error{Method: errSession}) {
+			t.Errorf("%d packets came, and %v", len(r.packets), r.err)
+		}
+		ow.Close()
+		old.Close()
+		c.Close()
+		<-out
+	})
+}
