@@ -184,8 +184,8 @@ func (cfg *Config) withDefaults() Config {
 //
 // # Goroutines
 //
-// A circuit owns its connection. From the first Handshake, Packets or Send on it runs one goroutine, which writes; it
-// ends with the circuit. Reading happens in the goroutine that asks for packets, so that a slow reader slows the peer
+// A circuit owns its connection. From the first Handshake, Packets or Send on it runs one goroutine, which writes, but for the time when
+// there has been nothing to write for a while; it ends with the circuit. Reading happens in the goroutine that asks for packets, so that a slow reader slows the peer
 // down. While Prove and Authorize decide about a _request_authorization they have a goroutine each, at most 16 at a
 // time, whose context ends with the circuit.
 //
@@ -241,9 +241,10 @@ type Circuit struct {
 	mu      sync.Mutex
 	peer    Greeting
 	profile bool
-	err     error     // why the circuit ended, nil while it is open
-	writing bool      // the writer runs, and closes done
-	first   []*Packet // to be sent right behind our greeting
+	err     error       // why the circuit ended, nil while it is open
+	writing bool        // there is a writer, running or asleep, and it closes done
+	ticker  *time.Timer // calls tick, with the writer
+	first   []*Packet   // to be sent right behind our greeting
 
 	opened bool // the peer has opened its session
 	over   bool // the circuit has ended, and that session is suspended
@@ -276,7 +277,7 @@ func newCircuit(conn net.Conn, cfg *Config, initiator bool) *Circuit {
 	c.log = c.cfg.Logger.With("local", addr(conn.LocalAddr()), "remote", addr(conn.RemoteAddr()))
 	c.in.init(c, c.cfg.Buffered)
 	c.cfg.Buffered = nil
-	c.out.init(c.cfg.Queue)
+	c.out.init(c.cfg.Queue, c.write)
 	if c.cfg.Sessions != nil {
 		c.receiving = &receivedSession{circuit: c, wake: c.out.signal}
 	}
@@ -396,6 +397,11 @@ func (c *Circuit) hangUp() {
 		level = slog.LevelInfo
 	}
 	c.log.Log(context.Background(), level, "circuit closed", "peer", c.Peer().Root, "err", err, "unsent", unsent)
+	c.mu.Lock()
+	if c.ticker != nil {
+		c.ticker.Stop()
+	}
+	c.mu.Unlock()
 	c.suspendSession()
 	close(c.done)
 }

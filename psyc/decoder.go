@@ -43,7 +43,6 @@ type Decoder struct {
 	rerr   error // came from r with the last bytes
 
 	parse  parser09
-	names  names
 	packet Packet
 	held   []byte // values of a packet with a streamed body
 	body   body
@@ -132,7 +131,7 @@ func (d *Decoder) hold() {
 // begin learns what the first line tells: the syntax and the line ends.
 func (d *Decoder) begin() error {
 	d.parse.limits = d.Limits.resolved()
-	d.parse.names = &d.names
+	d.parse.names = new(names)
 	d.parse.routingOnly, d.parse.looseLength = d.RoutingOnly, d.LooseLength
 	for {
 		in := d.buf[d.start:d.end]
@@ -186,6 +185,7 @@ func (d *Decoder) parsePacket() (n int, err error) {
 }
 
 const (
+	restBuffer  = 256 // while nothing comes
 	firstBuffer = 4 << 10
 	keepBuffer  = 64 << 10 // a larger one is given back when it is empty
 	emptyReads  = 100
@@ -223,8 +223,14 @@ func (d *Decoder) makeRoom() {
 	rest := d.buf[d.start:d.end]
 	d.offset += int64(d.start)
 	switch {
-	case len(rest) == 0 && (d.buf == nil || len(d.buf) > keepBuffer):
+	case len(rest) == 0 && len(d.buf) == restBuffer && d.end < restBuffer:
+		// Perhaps that was a keep-alive.
+	case len(rest) == 0 && len(d.buf) > keepBuffer, len(d.buf) < firstBuffer:
 		d.buf = make([]byte, firstBuffer)
+		copy(d.buf, rest)
+		if d.parse.names == nil && d.first {
+			d.parse.names = new(names)
+		}
 	case len(rest) > len(d.buf)/2:
 		buf := make([]byte, 2*len(d.buf))
 		copy(buf, rest)
@@ -234,6 +240,15 @@ func (d *Decoder) makeRoom() {
 	}
 	d.start, d.end = 0, len(rest)
 	d.begun = false // the values that the parser has seen are elsewhere now
+}
+
+// rest gives up the memory that is of use only while packets come, but for a buffer that takes the first bytes of the next one. There
+// must be nothing that has not been returned, and what has been is good no more.
+func (d *Decoder) rest() {
+	d.offset += int64(d.start)
+	d.buf, d.start, d.end = make([]byte, restBuffer), 0, 0
+	d.packet, d.held, d.parse.names = Packet{}, nil, nil
+	d.begun = false
 }
 
 // Buffered returns what was read beyond the last packet, and beyond what was read of its streamed body. It is good

@@ -167,6 +167,7 @@ func (c *Circuit) beginWriting() bool {
 	}
 	if !c.writing {
 		c.writing = true
+		c.ticker = time.AfterFunc(c.pingAfter(), c.tick)
 		go c.write()
 	}
 	return true

@@ -240,8 +240,8 @@ func (c *Circuit) Body() io.Reader { return c.in.dec.Body() }
 // to [Circuit.Request] go there.
 //
 // The loop greets if nobody has. It ends silently when the circuit was ended in order, by either side; otherwise with
-// an error. After a break, ranging again goes on. After the end of ctx, whose error it yields, nothing can be read
-// any more; the circuit still sends until Close.
+// an error. After a break, and after the end of ctx, whose error it yields, ranging again goes on. Who begins anew while nothing comes
+// saves memory: a loop takes what it needs as packets come, and gives it up at the beginning of the next loop.
 func (c *Circuit) Packets(ctx context.Context) iter.Seq2[*Packet, error] {
 	return func(yield func(*Packet, error) bool) {
 		if err := c.Handshake(ctx); err != nil {
@@ -264,17 +264,11 @@ func (c *Circuit) Packets(ctx context.Context) iter.Seq2[*Packet, error] {
 		case <-c.done:
 			return
 		}
-		for len(c.in.held) > 0 {
-			h := c.in.held[0]
-			c.in.held = c.in.held[1:]
-			if !c.in.begin(h.n) {
-				continue
-			}
-			more := yield(h.packet, nil)
-			c.in.handled(h.n, h.size)
-			if !more {
-				return
-			}
+		if !c.in.yieldHeld(yield) {
+			return
+		}
+		if c.in.next == nil && len(c.in.dec.Buffered()) == 0 {
+			c.in.dec.rest() // who ranges anew may have had to wait
 		}
 		defer c.in.watch(ctx)()
 		for {
@@ -302,6 +296,23 @@ func (c *Circuit) Packets(ctx context.Context) iter.Seq2[*Packet, error] {
 			}
 		}
 	}
+}
+
+// yieldHeld yields what has been read by Request. It reports false when the loop is over.
+func (in *input) yieldHeld(yield func(*Packet, error) bool) bool {
+	for len(in.held) > 0 {
+		h := in.held[0]
+		in.held = in.held[1:]
+		if !in.begin(h.n) {
+			continue
+		}
+		more := yield(h.packet, nil)
+		in.handled(h.n, h.size)
+		if !more {
+			return false
+		}
+	}
+	return true
 }
 
 func orderly(err error) bool { return errors.Is(err, ErrClosed) || errors.Is(err, io.EOF) }

@@ -4,11 +4,12 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 const (
-	// keepOut is the largest buffer that an idle circuit keeps.
+	// keepOut is the largest buffer of sent packets that an idle session keeps.
 	keepOut = 4 << 10
 
 	// ownRoom is how much room there is for packets of the circuit's own beyond [Config.Queue]: where it is full of others, the
@@ -24,6 +25,9 @@ var past = time.Unix(1, 0)
 type outbox struct {
 	limit int
 	wake  chan struct{} // tells the writer that there is something to do
+	write func()        // the writer
+
+	asleep atomic.Bool // no writer runs
 
 	mu       sync.Mutex
 	render   Renderer
@@ -33,6 +37,7 @@ type outbox struct {
 	sparem   []mark        // likewise
 	room     chan struct{} // closed when the writer has taken buf; nil if nobody waits for that
 	lastSent time.Time
+	drowsy   bool      // the writer need not wait for more: nobody has sent anything for a while
 	shut     bool      // only packets of the circuit's own are taken
 	err      error     // not nil: nothing more is taken
 	finishBy time.Time // not zero: write what is left until then
@@ -52,8 +57,8 @@ type mark struct {
 	own bool
 }
 
-func (o *outbox) init(limit int) {
-	o.limit = limit
+func (o *outbox) init(limit int, write func()) {
+	o.limit, o.write = limit, write
 	o.wake = make(chan struct{}, 1)
 }
 
@@ -146,6 +151,7 @@ func (o *outbox) append(p *Packet, own bool) error {
 	}
 	o.buf = buf
 	o.marks = append(o.marks, mark{len(buf), own})
+	o.drowsy = o.drowsy && own
 	o.signal()
 	return nil
 }
@@ -172,10 +178,14 @@ func (o *outbox) addIdle(quiet time.Duration) {
 	}
 }
 
+// signal tells the writer that there is something to do.
 func (o *outbox) signal() {
 	select {
 	case o.wake <- struct{}{}:
 	default:
+	}
+	if o.asleep.CompareAndSwap(true, false) {
+		go o.write()
 	}
 }
 
@@ -223,14 +233,32 @@ func (o *outbox) wrote(buf []byte, marks []mark, n int) {
 	o.buf, o.marks = append(rest, o.buf...), restm
 }
 
+// sleep reports whether the writer, which has found nothing to write, ends for now. The next signal starts it again.
+func (o *outbox) sleep() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.drowsy || len(o.buf) > 0 || o.err != nil {
+		return false
+	}
+	o.asleep.Store(true)
+	select {
+	case <-o.wake: // who has signalled may have been too early to find nobody awake
+		return !o.asleep.CompareAndSwap(true, false)
+	default:
+		return true
+	}
+}
+
 // trim gives back what an idle circuit does not need.
 func (o *outbox) trim() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if cap(o.spare) > keepOut {
-		o.spare, o.sparem = nil, nil
+	o.drowsy = true
+	if !o.asleep.Load() {
+		o.signal()
 	}
-	if len(o.buf) == 0 && cap(o.buf) > keepOut {
+	o.spare, o.sparem = nil, nil
+	if len(o.buf) == 0 {
 		o.buf, o.marks = nil, nil
 	}
 }

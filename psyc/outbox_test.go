@@ -493,6 +493,10 @@ func TestLoops(t *testing.T) {
 			t.Error(err)
 		}
 		w.want(".\n")
+		go io.WriteString(w, ":_source\t"+ada+"\n:_target\t"+bea+"\n\n_message\ny\n.\n")
+		if s, err := next(t.Context()); s != "y" || err != nil {
+			t.Errorf("after a context ended: %q, %v", s, err)
+		}
 		if err := c.Close(); err != nil {
 			t.Error(err)
 		}

@@ -29,11 +29,8 @@ func (c *Circuit) answer(p *Packet) {
 	c.out.add(c.ctx, p, true)
 }
 
-// write is the writer: it runs until the circuit ends.
+// write is the writer: it runs until the circuit ends, or until the outbox lets it sleep.
 func (c *Circuit) write() {
-	defer c.hangUp()
-	ping := time.NewTimer(c.pingAfter())
-	defer ping.Stop()
 	for {
 		buf, marks, more := c.out.take()
 		if !more {
@@ -44,21 +41,31 @@ func (c *Circuit) write() {
 			c.out.wrote(buf, marks, n)
 			if err != nil {
 				c.writeFailed(err)
+				c.hangUp()
 				return
 			}
 			continue
 		}
-		select {
-		case <-c.out.wake:
-		case <-ping.C:
-			if c.cfg.Ping > 0 && c.established.Load() && c.in.silence() >= c.cfg.Ping {
-				c.out.addIdle(0)
-			}
-			c.out.trim()
-			ping.Reset(c.pingAfter())
+		if c.out.sleep() {
+			return
 		}
+		<-c.out.wake
 	}
 	c.linger()
+	c.hangUp()
+}
+
+// tick looks from time to time whether the peer is silent, and what is not needed.
+func (c *Circuit) tick() {
+	c.out.trim()
+	if c.cfg.Ping > 0 && c.established.Load() && c.in.silence() >= c.cfg.Ping {
+		c.out.addIdle(0)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err == nil {
+		c.ticker.Reset(c.pingAfter())
+	}
 }
 
 // writeAll writes b in pieces, each with its own deadline, and returns how much was written.

@@ -81,6 +81,7 @@ func (l *Link) use(circuit *psyc.Circuit) {
 const packetOverhead = 64 << 10
 
 func (l *Link) circuitConfig(local string, t takeover) *psyc.Config {
+	conn := t.conn // and nothing else of t: the circuit must not keep the stream
 	cfg := l.cfg.PSYC
 	if local != "" {
 		cfg.Self = "psyc://" + local + "/"
@@ -96,7 +97,7 @@ func (l *Link) circuitConfig(local string, t takeover) *psyc.Config {
 	cfg.Limits.Body = -1
 	cfg.Hosted = l.cfg.hosted
 	cfg.Prove = func(ctx context.Context, host string) (psyc.Proof, error) {
-		proof, err := l.prove(t.conn, host)
+		proof, err := l.prove(conn, host)
 		if err != nil && l.cfg.believesAddresses(host) && !l.cfg.hosted(host) && l.Info().TLS == nil && l.callsFrom(ctx, host) {
 			l.hasProved("", host)
 			return psyc.Proof{Kind: psyc.ProofAddress}, nil
@@ -113,7 +114,7 @@ func (l *Link) circuitConfig(local string, t takeover) *psyc.Config {
 		cfg.CloseTimeout = l.cfg.CloseTimeout
 	}
 	cfg.Acknowledged = l.acknowledged
-	cfg.HostProofs = l.hostProofs(t.conn)
+	cfg.HostProofs = l.hostProofs(conn)
 	cfg.Logger = l.cfg.Logger
 	return &cfg
 }

@@ -31,3 +31,10 @@ const MaxTroubles = maxTroubles
 
 // EndLinks closes all links of a router in order, and returns when everything that came by them has been handled.
 func EndLinks(ctx context.Context, r *Router) { r.end(ctx, func(*Link) bool { return true }) }
+
+// Rest has all links of a router give up what they do not need while nothing comes, which they do after a while by themselves.
+func Rest(r *Router) {
+	for _, l := range r.snapshot() {
+		l.rest()
+	}
+}

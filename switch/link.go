@@ -28,13 +28,13 @@ type Link struct {
 	since   time.Time
 	conn    net.Conn // what the negotiation began with; a stream or a circuit may have put TLS over it
 
-	turn     chan struct{} // held by sending to it; guards out, allowed and numbered
-	out      transcode.Converter
+	turn     chan struct{}        // held by sending to it; guards out, allowed and numbered
+	out      *transcode.Converter // nil until something is sent, and again at rest
 	allowed  route  // that the last stanza went
 	numbered uint64 // stanzas that a stream has taken
 
-	in       transcode.Converter // of the goroutine that ranges over Stanzas, like admitted
-	admitted route               // that the last stanza came
+	in       atomic.Pointer[transcode.Converter] // nil while the goroutine that ranges over Stanzas has it, and at rest
+	admitted route                               // of that goroutine: that the last stanza came
 
 	taken atomic.Int64
 	given atomic.Int64
@@ -51,7 +51,9 @@ type Link struct {
 
 	// Of the router that has adopted the link:
 	released chan struct{}  // closed when the last stanza has been handled, or when it is clear that none will be
+	visit    *visit         // nil where we dialled
 	adopted  atomic.Bool    // somebody reads it
+	reading  atomic.Pointer[context.CancelCauseFunc]
 	busy     atomic.Bool    // a stanza is being handled
 	claims   map[route]bool // routes that have come by it or may; arrivals.mu guards it and gone
 	gone     bool           // nothing comes by it any more
@@ -130,6 +132,9 @@ func (l *Link) sendPacket(ctx context.Context, circuit *psyc.Circuit, s *xmpp.St
 	}
 	if !circuit.Profile() {
 		return 0, l.sendPlain(ctx, circuit, s)
+	}
+	if l.out == nil {
+		l.out = new(transcode.Converter)
 	}
 	l.out.Syntax = circuit.Syntax()
 	p, err := l.out.Packet(s)
@@ -243,33 +248,43 @@ func (l *Link) Stanzas(ctx context.Context) iter.Seq2[*xmpp.Stanza, error] {
 	return func(yield func(*xmpp.Stanza, error) bool) {
 		stream, circuit := l.carrier()
 		if circuit == nil && stream != nil {
-			for s, err := range stream.Stanzas(ctx) {
-				if errors.Is(err, xmpp.ErrHijacked) && l.takeover() != nil {
-					break
-				}
-				if err == nil {
-					l.taken.Add(1)
-				}
-				if !yield(s, err) || err != nil {
-					return
-				}
-			}
-			t := l.takeover()
-			if t == nil {
-				return
-			}
-			if err := l.acceptCircuit(ctx, *t); err != nil {
-				yield(nil, err)
-				return
-			}
-			_, circuit = l.carrier()
-			l.cfg.Trace.linkUp(l.Info())
-			l.cfg.log(ctx, slog.LevelInfo, "link switched", l.attrs()...)
+			circuit = l.fromStream(ctx, stream, yield)
 		}
 		if circuit != nil {
 			l.packets(ctx, circuit, yield)
 		}
 	}
+}
+
+// fromStream is Stanzas of a stream. It returns the circuit that has become of it, nil if none has.
+func (l *Link) fromStream(ctx context.Context, stream *xmpp.Stream, yield func(*xmpp.Stanza, error) bool) *psyc.Circuit {
+	for s, err := range stream.Stanzas(ctx) {
+		if errors.Is(err, xmpp.ErrHijacked) && l.takeover() != nil {
+			break
+		}
+		if err == nil {
+			l.taken.Add(1)
+		}
+		if !yield(s, err) || err != nil {
+			return nil
+		}
+	}
+	t := l.takeover()
+	if t == nil {
+		return nil
+	}
+	whole := ctx
+	if l.adopted.Load() {
+		whole = context.WithoutCancel(ctx) // a loop that rests must not end the handshake; the router does that by Close
+	}
+	if err := l.acceptCircuit(whole, *t); err != nil {
+		yield(nil, err)
+		return nil
+	}
+	l.cfg.Trace.linkUp(l.Info())
+	l.cfg.log(ctx, slog.LevelInfo, "link switched", l.attrs()...)
+	_, circuit := l.carrier()
+	return circuit
 }
 
 // takeover returns what the switch left of the stream, if it has switched.
@@ -296,7 +311,11 @@ func (l *Link) packets(ctx context.Context, circuit *psyc.Circuit, yield func(*x
 			}
 			continue
 		}
-		s, err := l.in.Stanza(p)
+		in := l.in.Swap(nil)
+		if in == nil {
+			in = new(transcode.Converter)
+		}
+		s, err := in.Stanza(p)
 		if err == nil {
 			err = l.admit(circuit, s)
 		}
@@ -308,6 +327,22 @@ func (l *Link) packets(ctx context.Context, circuit *psyc.Circuit, yield func(*x
 		if !yield(s, nil) {
 			return
 		}
+		l.in.Store(in)
+	}
+}
+
+// rest gives up memory that is of use only while stanzas go and come. That is also the stack that a goroutine has needed to
+// handle them: a new one goes on.
+func (l *Link) rest() {
+	if rest := l.reading.Swap(nil); rest != nil {
+		(*rest)(errRest)
+	}
+	l.in.Store(nil)
+	select {
+	case l.turn <- struct{}{}:
+		l.out = nil
+		<-l.turn
+	default:
 	}
 }
 

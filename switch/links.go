@@ -1,6 +1,7 @@
 package psycswitch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/switchyard-im/switchyard/internal/expiring"
+	"github.com/switchyard-im/switchyard/xmpp"
 )
 
 // A linkTable holds the links of a router; Router.mu guards it.
@@ -78,34 +80,60 @@ func (r *Router) adopt(link *Link) {
 	link.adopted.Store(true)
 	r.Trace.linkUp(link.Info())
 	r.log(r.run, slog.LevelInfo, "link up", link.attrs()...)
-	r.reading.Go(func() { r.read(r.run, link) })
+	r.goOn(link)
 	if late {
 		// The peer could not know, and may have sent something already.
 		r.reading.Go(func() { link.Close() })
 	}
 }
 
-// read hands what comes by link to the handler until the link ends.
-func (r *Router) read(ctx context.Context, link *Link) {
-	defer close(link.released)
-	defer r.arrivals.departed(link)
-	var last error
+// errRest ends a loop over the stanzas of a link by which nothing comes, for another one to begin.
+var errRest = errors.New("psycswitch: link at rest")
+
+// goOn reads link in a new goroutine, until the link ends or is to rest.
+func (r *Router) goOn(link *Link) {
+	ctx, rest := context.WithCancelCause(r.run)
+	link.reading.Store(&rest)
+	r.reading.Go(func() {
+		defer rest(nil)
+		if err := r.read(ctx, link); errors.Is(err, errRest) {
+			r.goOn(link)
+		} else {
+			r.finish(link, err)
+		}
+	})
+}
+
+// read hands what comes by link to the handler until the link or ctx ends.
+func (r *Router) read(ctx context.Context, link *Link) error {
 	for s, err := range link.Stanzas(ctx) {
 		if err != nil {
-			last = err
-			break
+			return cmp.Or(context.Cause(ctx), err)
 		}
-		if r.moved(ctx, link, s) {
-			continue
-		}
-		link.busy.Store(true)
-		r.arrive(ctx, link, route{local: s.To.Domain(), remote: s.From.Domain()})
-		r.deliver(ctx, s, r, insist)
-		link.busy.Store(false)
+		r.take(link, s)
 	}
-	r.retire(ctx, link)
-	r.Trace.linkDown(link.Info(), last)
-	r.log(ctx, slog.LevelInfo, "link down", append(link.attrs(), "error", last)...)
+	return nil
+}
+
+// take hands what has come by link to the handler.
+func (r *Router) take(link *Link, s *xmpp.Stanza) {
+	if r.moved(r.run, link, s) {
+		return
+	}
+	link.busy.Store(true)
+	r.arrive(r.run, link, route{local: s.To.Domain(), remote: s.From.Domain()})
+	r.deliver(r.run, s, r, insist)
+	link.busy.Store(false)
+}
+
+// finish ends a link by which nothing comes any more; err is why.
+func (r *Router) finish(link *Link, err error) {
+	defer link.visit.leave()
+	defer close(link.released)
+	defer r.arrivals.departed(link)
+	r.retire(r.run, link)
+	r.Trace.linkDown(link.Info(), err)
+	r.log(r.run, slog.LevelInfo, "link down", append(link.attrs(), "error", err)...)
 }
 
 // retire closes link if it is not closed yet, and puts what it has not written back into the outboxes. When it returns, all
@@ -305,6 +333,9 @@ func (r *Router) tend(ctx context.Context) {
 		for _, l := range r.snapshot() {
 			l.presume(time.Now())
 			quiet := l.quiet(time.Now())
+			if quiet > 0 {
+				l.rest()
+			}
 			switch {
 			case idle > 0 && quiet >= idle && l.sends():
 			case l.dialled && time.Since(l.since) >= maxLinkAge:

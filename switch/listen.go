@@ -110,8 +110,11 @@ func (v *visit) settle() {
 	})
 }
 
-// leave ends the connection.
+// leave ends the connection. Those that we dialled are no visits.
 func (v *visit) leave() {
+	if v == nil {
+		return
+	}
 	v.settle()
 	v.door.mu.Lock()
 	defer v.door.mu.Unlock()
@@ -177,13 +180,17 @@ func (r *Router) receive(ctx context.Context, conn net.Conn, v *visit) {
 		r.log(ctx, level, "link refused", "addr", conn.RemoteAddr(), "error", err)
 		return
 	}
+	link.visit = v
 	r.adopt(link)
-	r.reading.Go(func() {
-		defer v.leave()
-		r.awaitProof(link)
+	select {
+	case <-link.proved:
 		v.settle()
-		<-link.released
-	})
+	default:
+		r.reading.Go(func() {
+			r.awaitProof(link)
+			v.settle()
+		})
+	}
 }
 
 // awaitProof waits until the peer has proved a domain, and closes link if that takes too long.

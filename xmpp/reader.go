@@ -40,8 +40,9 @@ type streamHeader struct {
 	Attrs                       []Attr // all the others, declarations included
 }
 
-// Sizes of the read buffer: idle, and when there is more to read than that.
+// Sizes of the read buffer: while nothing comes for a while, while little does, and when there is more to read than that.
 const (
+	restBuffer  = 256
 	smallBuffer = 4 << 10
 	usualBuffer = 16 << 10
 )
@@ -201,6 +202,18 @@ func (r *reader) giveUp() {
 	r.used = 0
 }
 
+// rest gives up, if there is nothing to read, the memory that is of use only while stanzas come, but for a buffer that takes the first bytes of
+// the next one.
+func (r *reader) rest() {
+	r.giveUp()
+	if r.start < r.end {
+		return
+	}
+	r.scan.Trim()
+	r.st, r.jids = Stanza{}, jidCache{}
+	r.buf, r.start, r.end = make([]byte, restBuffer), 0, 0
+}
+
 var errNoProgress = errors.New("xmpp: connection returns no bytes and no error")
 
 // fill reads more bytes behind those that are there.
@@ -211,10 +224,14 @@ func (r *reader) fill() error {
 	}
 	size := len(r.buf)
 	switch {
+	case held == 0 && size == restBuffer && r.last < restBuffer:
+		// Perhaps that was a blank to keep the connection alive.
 	case held == 0 && r.last < smallBuffer:
 		size = smallBuffer
 	case held == 0:
 		size = usualBuffer
+	case r.end == len(r.buf) && size == restBuffer:
+		size = smallBuffer
 	case r.end == len(r.buf) && held > size/2:
 		size = min(2*size, r.lim.Stanza+smallBuffer)
 	}
