@@ -18,14 +18,23 @@ type addressBook struct {
 // addresses is how many pairs an addressBook holds before it starts over.
 const addresses = 256
 
+// room returns a map that has room for one more, m itself if there is one.
+func room[V any](m map[string]V) map[string]V {
+	switch {
+	case m == nil:
+		return make(map[string]V)
+	case len(m) >= addresses:
+		clear(m)
+	}
+	return m
+}
+
 // uniform returns the psyc spelling of j without its resource.
 func (b *addressBook) uniform(j uniform.JID) string {
 	if u, ok := b.uniforms[j.String()]; ok {
 		return u
 	}
-	if b.uniforms == nil || len(b.uniforms) >= addresses {
-		b.uniforms = make(map[string]string)
-	}
+	b.uniforms = room(b.uniforms)
 	u := j.Uniform().String()
 	b.uniforms[j.String()] = u
 	return u
@@ -41,9 +50,7 @@ func (b *addressBook) spelling(jid []byte) (uniform.JID, error) {
 	if err != nil {
 		return j, err
 	}
-	if b.spelt == nil || len(b.spelt) >= addresses {
-		b.spelt = make(map[string]uniform.JID)
-	}
+	b.spelt = room(b.spelt)
 	b.spelt[s] = j
 	return j, nil
 }
@@ -62,9 +69,7 @@ func (b *addressBook) jid(u, resource []byte) (uniform.JID, error) {
 	if err != nil {
 		return uniform.JID{}, badAddress(fmt.Sprintf("address %q with resource %q", u, resource), err)
 	}
-	if b.jids == nil || len(b.jids) >= addresses {
-		b.jids = make(map[string]uniform.JID)
-	}
+	b.jids = room(b.jids)
 	b.jids[string(b.key)] = j
 	return j, nil
 }

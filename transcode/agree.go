@@ -19,7 +19,7 @@ func (c *Converter) agree(s *xmpp.Stanza, p *psyc.Packet, r *reader) error {
 	if s.Type == "error" {
 		return agreeFailure(s, p, r)
 	}
-	ph := phraseOf(p.Method)
+	ph := r.means.phrase
 	if ph != nil && r.filled[markPhrase].end == 0 {
 		if err := c.agreePhrase(s, p, ph); err != nil {
 			return err

@@ -29,13 +29,13 @@ var chatStates = [...]struct{ name, method string }{
 	{"paused", methodTyping + "_paused"},
 }
 
-// wordless reports whether s has a type that says chat and no text, which would be what matters.
-func wordless(s *xmpp.Stanza, typ string) bool {
-	return s.Type == typ && !hasText(s)
+// silent reports whether s has a type that says chat and no text, which would be what matters.
+func (w *writer) silent(s *xmpp.Stanza, typ string) bool {
+	return s.Type == typ && !w.hasText
 }
 
-func sayChatState(_ *writer, s *xmpp.Stanza, e xmpp.Element, _ form) string {
-	if !wordless(s, "chat") {
+func sayChatState(w *writer, s *xmpp.Stanza, e xmpp.Element, _ form) string {
+	if !w.silent(s, "chat") {
 		return ""
 	}
 	for _, state := range chatStates {
@@ -58,11 +58,11 @@ func usualChatState(dst []byte, w *words) []byte {
 
 // sayReceipt is for profile peers: psyced shows a status that it does not know to its people.
 func sayReceipt(w *writer, s *xmpp.Stanza, e xmpp.Element, f form) string {
-	id, _ := e.Attr("id")
-	if !wordless(s, "chat") || f.plain || !plain(id, maxTag) {
+	id, _ := e.AttrBytes("id")
+	if !w.silent(s, "chat") || f.plain || !plain(id, maxTag) {
 		return ""
 	}
-	w.say(varTagReceived, id, f)
+	w.sayBytes(varTagReceived, id, f)
 	return methodReceived
 }
 
@@ -71,7 +71,7 @@ func usualReceipt(dst []byte, w *words) []byte {
 }
 
 func sayCorrection(w *writer, s *xmpp.Stanza, e xmpp.Element, f form) string {
-	id, _ := e.Attr("id")
+	id, _ := e.AttrBytes("id")
 	if !plain(id, maxTag) || len(s.Text("body")) == 0 {
 		return ""
 	}
@@ -84,7 +84,7 @@ func sayCorrection(w *writer, s *xmpp.Stanza, e xmpp.Element, f form) string {
 	default:
 		return ""
 	}
-	w.say(varTagCorrected, id, f)
+	w.sayBytes(varTagCorrected, id, f)
 	return method
 }
 

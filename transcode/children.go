@@ -44,6 +44,10 @@ var (
 type meaning struct {
 	phrase     *phrase // nil if it stands for no element
 	stanzaType         // zero Kind if it is no type of stanza
+	verbatim   bool    // whether the children travel as they are
+	occupant   bool    // whether it tells about somebody in a place, by nick
+	public     bool    // whether it is a text in a place
+	enters     bool    // whether _nick is what the sender wants to be called in the place that it is for
 }
 
 // meaningOf returns what a method means.
@@ -58,6 +62,9 @@ func meaningOf(method string) meaning {
 var meanings = func() map[string]meaning {
 	known := map[string]meaning{}
 	for method := range phrases {
+		known[method] = findMeaning(method)
+	}
+	for method := range verbatimTypes {
 		known[method] = findMeaning(method)
 	}
 	for method := range natives {
@@ -80,6 +87,14 @@ var meanings = func() map[string]meaning {
 
 // findMeaning asks the ancestors of a method what it means.
 func findMeaning(method string) (of meaning) {
+	of.occupant, of.public, of.enters = hasOccupant(method), psyc.Inherits(method, methodPublic), entersPlace(method)
+	if psyc.Inherits(method, "_jabber") {
+		of.verbatim = true
+		for m := method; m != "" && of.kind == 0; m = parent(m) {
+			of.stanzaType = verbatimTypes[m]
+		}
+		return of
+	}
 	first := true
 	for m := method; m != ""; m = parent(m) {
 		if p, ok := phrases[m]; ok && first {
@@ -95,19 +110,20 @@ func findMeaning(method string) (of meaning) {
 
 // children puts together the children of the stanza that p is, and returns its kind and type.
 func (r *reader) children(p *psyc.Packet) (xmpp.Kind, string, error) {
-	r.raw, r.texts, r.filled, r.openType, r.said = empty(r.raw), filling{}, fill{}, false, empty(r.said)
+	r.raw, r.whole, r.said = empty(r.raw), nil, empty(r.said)
+	r.texts, r.filled, r.openType = filling{}, fill{}, false
 	xml, err := r.v.xml()
 	if err != nil {
 		return 0, "", err
 	}
-	if psyc.Inherits(p.Method, "_jabber") {
-		return r.verbatim(p, xml)
+	r.xml = xml
+	if r.means.verbatim {
+		return r.verbatim(p)
 	}
-	means := meaningOf(p.Method)
-	if ph := means.phrase; ph != nil && r.may(ph) {
+	if ph := r.means.phrase; ph != nil && r.may(ph) {
 		return r.phrase(p, ph, xml)
 	}
-	if t := means.stanzaType; t.kind != 0 {
+	if t := r.means.stanzaType; t.kind != 0 {
 		switch t.kind {
 		case xmpp.Message:
 			err = r.message(p, t.typ, xml)
@@ -119,8 +135,10 @@ func (r *reader) children(p *psyc.Packet) (xmpp.Kind, string, error) {
 	}
 	for i := range requests {
 		if q := &requests[i]; psyc.Inherits(p.Method, q.method) && len(r.v.tag) > 0 {
-			if r.raw = q.usual(r.raw, r.v.value[fieldFragment]); r.v.has[fieldXML] {
-				r.raw = append(r.raw[:0], xml...)
+			if r.v.has[fieldXML] {
+				r.whole = xml
+			} else {
+				r.raw = q.usual(r.raw, r.v.value[fieldFragment])
 			}
 			return xmpp.IQ, "get", nil
 		}
@@ -181,18 +199,16 @@ func (r *reader) words(p *psyc.Packet) *words {
 }
 
 // verbatim reads a method that carries XML. The variable comes first: the body beside it is a sentence for people.
-func (r *reader) verbatim(p *psyc.Packet, xml []byte) (xmpp.Kind, string, error) {
-	for m := p.Method; m != ""; m = parent(m) {
-		if t, ok := verbatims[m]; ok {
-			if !r.v.has[fieldXML] {
-				xml = p.Body
-			}
-			r.raw = append(r.raw, xml...)
-			r.openType = t.typ == ""
-			return t.kind, t.typ, nil
-		}
+func (r *reader) verbatim(p *psyc.Packet) (xmpp.Kind, string, error) {
+	t := r.means.stanzaType
+	if t.kind == 0 {
+		return 0, "", &Error{xmpp.FeatureNotImplemented, methodUnsupported, unknownMethod(p.Method)}
 	}
-	return 0, "", &Error{xmpp.FeatureNotImplemented, methodUnsupported, unknownMethod(p.Method)}
+	if r.whole = p.Body; r.v.has[fieldXML] {
+		r.whole = r.xml
+	}
+	r.openType = t.typ == ""
+	return t.kind, t.typ, nil
 }
 
 // assemble fills the texts into the skeleton: that of the packet, or the usual one.
@@ -253,7 +269,7 @@ func (r *reader) failure(p *psyc.Packet, fail *failure, xml []byte) (xmpp.Kind, 
 		kind = xmpp.Message
 	}
 	if r.v.has[fieldXML] {
-		r.raw = append(r.raw, xml...)
+		r.whole = xml
 		return kind, "error", nil
 	}
 	text := r.v.value[fieldText]

@@ -19,7 +19,7 @@ const (
 func (w *writer) sayDelay(s *xmpp.Stanza, e xmpp.Element, f form) []byte {
 	stamp, _ := e.Attr("stamp")
 	t, err := time.Parse(time.RFC3339, stamp)
-	if err != nil || t.Unix() <= 0 || !hasText(s) {
+	if err != nil || t.Unix() <= 0 || !w.hasText {
 		return nil
 	}
 	name := varTimeLog
@@ -32,12 +32,6 @@ func (w *writer) sayDelay(s *xmpp.Stanza, e xmpp.Element, f form) []byte {
 	said := w.said[n:len(w.said):len(w.said)]
 	w.hollowOut(s, e, markDelay, said)
 	return said
-}
-
-// hasText reports whether a message has a body.
-func hasText(s *xmpp.Stanza) bool {
-	_, ok := s.Child("", "body")
-	return ok
 }
 
 // usualDelay appends the element that the time of a text is, nothing if it was said now.

@@ -36,10 +36,6 @@ func innerConverter(space string) *Converter { return &Converter{Space: space, i
 // readable message is better than none. It leaves room for the stanza element in what servers take from each other.
 const maxChildren = 200 << 10
 
-// canonical is the form in which packets are compared: what a stanza says does not depend on who reads it. Addresses are
-// those of the stanza on both sides.
-var canonical = [...]form{{syntax: psyc.PSYC10, unrouted: true}, {syntax: psyc.PSYC09, unrouted: true}}
-
 // embed adds to s, which was read from p, what s does not say of p. An iq has one child only and goes without.
 func (c *Converter) embed(s *xmpp.Stanza, p *psyc.Packet) (*xmpp.Stanza, error) {
 	if s.Kind == xmpp.IQ && !c.in.v.has[fieldXML] || c.says(s, p) {
@@ -91,13 +87,15 @@ func (c *Converter) embed(s *xmpp.Stanza, p *psyc.Packet) (*xmpp.Stanza, error) 
 	return s, nil
 }
 
-// says reports whether s says all of p, so that Packet gives p back.
+// says reports whether s, which was read from p, says all of p, so that Packet gives p back. That does not depend on who
+// reads it: it may be in either syntax.
 func (c *Converter) says(s *xmpp.Stanza, p *psyc.Packet) bool {
 	if q := c.restore(s, &c.put); q != nil {
 		return same(p, q)
 	}
-	for _, f := range canonical {
-		if q, err := c.probe.write(s, &c.book, f); err == nil && same(p, q) {
+	for _, syntax := range [...]psyc.Syntax{psyc.PSYC10, psyc.PSYC09} {
+		q, err := c.probe.write(s, &c.book, form{syntax: syntax, echo: &c.in})
+		if err == nil && !c.probe.differs && same(p, q) {
 			return true
 		}
 	}

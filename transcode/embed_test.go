@@ -95,6 +95,33 @@ func TestEmbeddedPacketsAreRestored(t *testing.T) {
 	checkStanza(t, []byte(touched), converters())
 }
 
+// How a skeleton is abbreviated says nothing; what is taken out of it does.
+func TestAbbreviationsDoNotCount(t *testing.T) {
+	for _, row := range []struct {
+		skeleton string
+		embedded bool
+	}{
+		{"\x10<a\x0Curn:a\x11", false},
+		{"<body>\x01</body><a xmlns='urn:a'/>", false},
+		{"<body>\x01</body><a\x0Curn:a'/>", false},
+		{"<body>hi</body><a\x0Curn:a\x11", true},
+		{"<body>\x01</body>", true}, // it can be left out
+	} {
+		p := parse10(t, annToBen+":_jabber_XML\t"+row.skeleton+"\n_message_private\nhi\n|\n")
+		s, err := new(transcode.Converter).Stanza(p)
+		if err != nil {
+			t.Errorf("%q: %v", row.skeleton, err)
+			continue
+		}
+		if _, embedded := s.Child("urn:x-switchyard:packet:0", "packet"); embedded != row.embedded {
+			t.Errorf("%q became %s", row.skeleton, s.Append(nil))
+		}
+		if got, want := essence(packet(t, new(transcode.Converter), string(s.Append(nil)))), essence(p); got != want {
+			t.Errorf("%q: got %s, want %s", row.skeleton, got, want)
+		}
+	}
+}
+
 // What acts wherever it stands, or on the circuit, is not even put into a stanza.
 func TestCommandsAreNotEmbedded(t *testing.T) {
 	for _, rest := range []string{

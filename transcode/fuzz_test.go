@@ -152,6 +152,12 @@ func promised(p *psyc.Packet) bool {
 	return true
 }
 
+// unabridged writes the abbreviations of a skeleton out: which of them are used makes no difference.
+var unabridged = strings.NewReplacer(
+	"\x07", " xmlns='http://jabber.org/protocol/", "\x0B", " xmlns='urn:xmpp:", "\x0C", " xmlns='",
+	"\x0E", "http://jabber.org/protocol/", "\x0F", "urn:xmpp:", "\x10", "<body>\x01</body>", "\x11", "'/>", "\x12", "' id='",
+)
+
 // essence returns what has to be the same of two packets, for comparing and showing.
 func essence(p *psyc.Packet) string {
 	q := psyc.Packet{Method: p.Method, Body: p.Body}
@@ -161,9 +167,13 @@ func essence(p *psyc.Packet) string {
 		}
 	}
 	for _, v := range p.Entity {
-		if !psyc.Inherits(v.Name, "_INTERNAL") {
-			q.Entity = append(q.Entity, v)
+		if psyc.Inherits(v.Name, "_INTERNAL") {
+			continue
 		}
+		if v.Name == "_jabber_XML" {
+			v.Value = psyc.Value(unabridged.Replace(string(v.Value)))
+		}
+		q.Entity = append(q.Entity, v)
 	}
 	for _, vars := range []psyc.Vars{q.Routing, q.Entity} {
 		slices.SortStableFunc(vars, func(a, b psyc.Var) int { return cmp.Compare(a.Name, b.Name) })

@@ -48,7 +48,11 @@ func (w *writer) payload(s *xmpp.Stanza, f form) bool {
 		return false // it is laid out for eyes, which no variable says
 	}
 	for e := range s.Children() {
-		method := w.speak(s, e, e.Local(), f)
+		t := termOf(e, stanzaSpace(s))
+		if t == nil {
+			return false
+		}
+		method := w.speak(s, &child{t, e}, f)
 		if method == "" {
 			return false
 		}

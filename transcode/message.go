@@ -37,27 +37,27 @@ func (w *writer) message(s *xmpp.Stanza, f form) bool {
 	if s.Type == "error" {
 		return w.failure(s, f)
 	}
-	raw, space := s.Raw(), stanzaSpace(s)
+	w.survey(s)
+	raw := s.Raw()
 	var texts filling
 	var seen [marks + 1]bool
 	n, said := len(w.p.Entity), ""
-	for e := range s.Children() {
-		local := e.Local()
-		switch m := markOf(e, local, space); {
-		case m != 0:
-			if m != markStatus && !seen[m] {
-				seen[m] = true
-				texts[m] = w.take(raw, e, byte(m), f)
+	for i := range w.children {
+		c := &w.children[i]
+		switch m := c.mark; {
+		case m == 0:
+			if said == "" {
+				if said = w.speak(s, c, f); said != "" {
+					texts[markPhrase] = w.phrase(said, s, c.Element, f)
+				}
 			}
-		case string(local) == "delay" && e.Is(nsDelay, "delay"):
-			if !seen[markDelay] {
-				seen[markDelay] = true
-				texts[markDelay] = w.sayDelay(s, e, f)
-			}
-		case said == "":
-			if said = w.speak(s, e, local, f); said != "" {
-				texts[markPhrase] = w.phrase(said, s, e, f)
-			}
+		case m == markStatus, seen[m]:
+		case m == markDelay:
+			seen[m] = true
+			texts[m] = w.sayDelay(s, c.Element, f)
+		default:
+			seen[m] = true
+			texts[m] = w.take(raw, c.Element, m, f)
 		}
 	}
 	topic := said == "" && s.Type == "groupchat" && !seen[markBody] && !seen[markNick] && len(texts[markSubject]) > 0

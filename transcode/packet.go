@@ -14,7 +14,7 @@ import (
 type form struct {
 	syntax       psyc.Syntax
 	strip, plain bool
-	unrouted     bool // from and to are not wanted
+	echo         *reader // of s: the packet is for comparing with the one that was read, whose addresses are those of s
 }
 
 // lines reports whether values and bodies are lines of text, as in PSYC 0.9, and cannot hold just any byte.
@@ -28,17 +28,21 @@ const (
 
 // A writer writes one stanza as a packet. The packet's values lie in buf and are good until the next write.
 type writer struct {
-	p       psyc.Packet
-	buf     []byte
-	attrs   []byte // value of _jabber_attributes
-	style   style
-	hollows []hollow
-	skel    []byte
-	wire    []byte
-	said    []byte // elements in place of variables
-	book    *addressBook
-	of      words
-	none    bool // no native form: the syntax cannot hold it
+	p               psyc.Packet
+	buf             []byte
+	attrs           []byte // value of _jabber_attributes
+	style           style
+	hollows         []hollow
+	children        []child
+	hasText, inRoom bool // whether there is a body, and something that only rooms say
+	skel            []byte
+	wire            []byte
+	said            []byte // elements in place of variables
+	book            *addressBook
+	of              words
+	none            bool // no native form: the syntax cannot hold it
+	whole           bool // the element of the method is spelt otherwise than its phrase says
+	differs         bool // the XML is not that of the packet that was read
 }
 
 // write converts s. What the packet says of s is complete by construction: each part goes either into a variable whose
@@ -47,11 +51,11 @@ func (w *writer) write(s *xmpp.Stanza, book *addressBook, f form) (*psyc.Packet,
 	w.p.Routing, w.p.Entity = w.p.Routing[:0], w.p.Entity[:0]
 	w.p.State, w.p.Method, w.p.Body, w.p.Size = 0, "", nil, 0
 	w.buf, w.attrs, w.skel, w.wire = empty(w.buf), empty(w.attrs), empty(w.skel), empty(w.wire)
-	w.book, w.said = book, empty(w.said)
+	w.book, w.said, w.whole, w.differs = book, empty(w.said), false, false
 	w.forget()
 
-	w.address(varSource, varSourceResource, "from", s.From, s, book, f)
-	w.address(varTarget, varTargetResource, "to", s.To, s, book, f)
+	w.address(varSource, varSourceResource, "from", s.From, s, f)
+	w.address(varTarget, varTargetResource, "to", s.To, s, f)
 	w.tag(s, f)
 	if s.Lang != "" {
 		if plain(s.Lang, maxValue) {
@@ -125,18 +129,22 @@ func (w *writer) setBytes(name string, v []byte) {
 }
 
 // route appends a routing variable.
-func (w *writer) route(name, v string) {
-	w.p.Routing = append(w.p.Routing, psyc.Var{Op: psyc.Set, Name: name, Value: w.keep(v)})
+func (w *writer) route(name, v string) { w.routeBytes(name, w.keep(v)) }
+
+func (w *writer) routeBytes(name string, v []byte) {
+	w.p.Routing = append(w.p.Routing, psyc.Var{Op: psyc.Set, Name: name, Value: v})
 }
 
 // address writes from or to: the identity is routed by, the resource is for the receiver, and what these two do not
 // reproduce stands among the attributes.
-func (w *writer) address(routing, resource, attr string, j uniform.JID, s *xmpp.Stanza, book *addressBook, f form) {
+func (w *writer) address(routing, resource, attr string, j uniform.JID, s *xmpp.Stanza, f form) {
 	if j.IsZero() {
 		return
 	}
-	if !f.unrouted {
-		w.route(routing, book.uniform(j))
+	if f.echo == nil {
+		n := len(w.buf)
+		w.buf = j.AppendUniform(w.buf)
+		w.routeBytes(routing, w.buf[n:len(w.buf):len(w.buf)])
 	}
 	if f.strip || f.plain {
 		return
@@ -230,6 +238,9 @@ func fits(p *psyc.Packet, f form, scratch *[]byte) error {
 // psyced does not know: it is sent XML that means the same.
 func (w *writer) xml(children []byte, f form) {
 	switch {
+	case f.echo != nil:
+		w.echo(f)
+		return
 	case !f.lines():
 	case f.plain:
 		children = fold(singleLineEnds(children), psycedLine)
@@ -240,4 +251,15 @@ func (w *writer) xml(children []byte, f form) {
 		children = w.buf[n : n+base64.StdEncoding.EncodedLen(len(children))]
 	}
 	w.setBytes(varXML, children)
+}
+
+// echo is xml for a packet that is compared with the one that was read. The XML of both gives the same children, and leaves
+// the same of them if the same texts are taken out: then it is taken over, since how it is abbreviated makes no difference.
+func (w *writer) echo(f form) {
+	read := &f.echo.v
+	w.differs = !read.has[fieldXML] || !f.echo.filled.match(w.hollows)
+	if f.lines() && !fitsValue(f.echo.xml) {
+		w.set(varEncoding, "base64")
+	}
+	w.setBytes(varXML, read.value[fieldXML])
 }

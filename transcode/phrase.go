@@ -46,55 +46,6 @@ var phrases = map[string]*phrase{
 	"_info_description":   {resultType, usualProfile},
 }
 
-// A speaker reads an element that PSYC may have a word for. It sets the variables and returns the method, "" for none.
-type speaker struct {
-	space, local string
-	say          func(w *writer, s *xmpp.Stanza, e xmpp.Element, f form) (method string)
-}
-
-var speakers = [...][]speaker{
-	xmpp.Message: {
-		{nsChatStates, "active", sayChatState},
-		{nsChatStates, "composing", sayChatState},
-		{nsChatStates, "gone", sayChatState},
-		{nsChatStates, "inactive", sayChatState},
-		{nsChatStates, "paused", sayChatState},
-		{nsReceipts, "received", sayReceipt},
-		{nsCorrect, "replace", sayCorrection},
-		{nsMUCUser, "x", sayMUCUser},
-		{nsConference, "x", sayInvitation},
-	},
-	xmpp.Presence: {
-		{nsMUC, "x", sayEnter},
-		{nsMUCUser, "x", sayOccupant},
-	},
-	xmpp.IQ: {
-		{nsMUCAdmin, "query", sayAdmin},
-		{nsVersion, "query", sayVersion},
-		{nsLast, "query", sayLast},
-		{nsTime, "time", sayTime},
-		{nsDiscoInfo, "query", sayFeatures},
-		{nsDiscoItems, "query", sayItems},
-		{nsVCard, "vCard", sayProfile},
-	},
-}
-
-// speak sets the variables of e if there is a word for it, and returns the method.
-func (w *writer) speak(s *xmpp.Stanza, e xmpp.Element, local []byte, f form) string {
-	of := speakers[s.Kind]
-	for i := range of {
-		if p := &of[i]; p.local == string(local) && e.Is(p.space, p.local) {
-			n := len(w.p.Entity)
-			method := p.say(w, s, e, f)
-			if method == "" {
-				w.p.Entity = w.p.Entity[:n]
-			}
-			return method
-		}
-	}
-	return ""
-}
-
 // isDetail reports whether a variable is one that profile peers get only where it spares the element: few people look at it.
 func isDetail(name string) bool {
 	switch name {
@@ -107,6 +58,9 @@ func isDetail(name string) bool {
 // phrase returns the element that a method stands for, with the variables said, and takes e out of the skeleton if that is
 // the same.
 func (w *writer) phrase(method string, s *xmpp.Stanza, e xmpp.Element, f form) []byte {
+	if w.whole {
+		return nil
+	}
 	n := len(w.said)
 	if usual := phraseOf(method).usual; usual != nil {
 		w.said = usual(w.said, w.words(method, s))

@@ -87,40 +87,38 @@ func (w *writer) presence(s *xmpp.Stanza, f form) bool {
 	if s.Type == "error" {
 		return w.failure(s, f)
 	}
-	raw, space := s.Raw(), stanzaSpace(s)
+	w.survey(s)
+	raw, left := s.Raw(), leaves(s) && !w.inRoom
 	var texts filling
 	var seen [marks + 1]bool
-	show, shows, said := "", 0, ""
-	for e := range s.Children() {
-		local := e.Local()
-		switch m := markOf(e, local, space); {
-		case string(local) == "show" && e.Is(space, "show"):
-			show = e.Text()
+	shows, said := 0, ""
+	a, ok := shown("")
+	for i := range w.children {
+		c := &w.children[i]
+		switch m := c.mark; {
+		case c.term == &termShow:
+			n := len(w.buf)
+			w.buf = c.AppendText(w.buf)
+			a, ok = shown(string(w.buf[n:]))
 			shows++
-		case m == markStatus && !seen[m], m == markNick && !seen[m] && !inRoom(s) && !leaves(s):
+		case m == markStatus && !seen[m], m == markNick && !seen[m] && !w.inRoom && !left:
 			seen[m] = true
-			texts[m] = w.take(raw, e, byte(m), f)
-		case string(local) == "x" && (e.Is(nsMUC, "x") || e.Is(nsMUCUser, "x")):
-			if said == "" {
-				said = w.speak(s, e, local, f)
-			}
-			if said == "" {
+			texts[m] = w.take(raw, c.Element, m, f)
+		case c.say[xmpp.Presence] != nil && said == "":
+			if said = w.speak(s, c, f); said == "" {
 				return w.wordless()
 			}
-			if !seen[markPhrase] {
-				seen[markPhrase] = true
-				texts[markPhrase] = w.phrase(said, s, e, f)
-			}
+			texts[markPhrase] = w.phrase(said, s, c.Element, f)
 		}
 	}
-	if said == "" && leaves(s) && !inRoom(s) {
+	if left {
 		said = methodLeave
 		w.sayNick(varTargetResource, s.To, f)
 	}
-	a, ok := shown(show)
+	show := ""
 	if said != "" {
 		w.p.Method = said
-		if show = ""; ok && shows == 1 && s.Type == "" {
+		if ok && shows == 1 && s.Type == "" {
 			show = a.show
 			w.set(varAvailability, a.degree)
 		}
@@ -147,23 +145,12 @@ func (w *writer) presence(s *xmpp.Stanza, f form) bool {
 		w.setBytes(varDescription, texts[markStatus])
 	}
 	w.nick(s, texts[markNick], f)
-	if s.Type != "" {
-		show = ""
-	} else {
+	if s.Type == "" {
 		show = a.show
 	}
 	w.skel = usualPresence(w.skel[:0], show, &texts)
 	w.skeleton(raw, w.skel[:len(w.skel):len(w.skel)], f)
 	return true
-}
-
-// inRoom reports whether a presence has a child that says it is about a room.
-func inRoom(s *xmpp.Stanza) bool {
-	if _, ok := s.Child(nsMUC, "x"); ok {
-		return true
-	}
-	_, ok := s.Child(nsMUCUser, "x")
-	return ok
 }
 
 // degree says how available somebody is. Profile peers know from the method.

@@ -138,10 +138,12 @@ func sayOccupant(w *writer, s *xmpp.Stanza, e xmpp.Element, f form) string {
 			w.set(varDuty, d.duty)
 		}
 	}
-	if role, _ := item.AttrBytes("role"); string(role) != usualRole(s.Type != "") {
+	// Spelt in another order it travels as XML, and needs no details beside.
+	w.whole = !f.plain && !ordered(item)
+	if role, _ := item.AttrBytes("role"); !w.whole && string(role) != usualRole(s.Type != "") {
 		w.sayBytes(varRole, role, f)
 	}
-	if jid, ok := item.AttrBytes("jid"); ok && (f.plain || ordered(item)) {
+	if jid, ok := item.AttrBytes("jid"); ok && !w.whole {
 		w.sayAddress(varIdentification, varResource, jid, f)
 	}
 	w.sayAttr(varNickNew, item, "nick", f)
@@ -151,13 +153,13 @@ func sayOccupant(w *writer, s *xmpp.Stanza, e xmpp.Element, f form) string {
 	if reason, ok := item.Child(nsMUCUser, "reason"); ok {
 		w.say(varReason, reason.Text(), f)
 	}
-	if string(codes) != code {
+	if !w.whole && string(codes) != code {
 		w.sayBytes(varCode, codes, f)
 	}
 	return method
 }
 
-// ordered reports whether an item may be spelt as usualOccupant does it. If not it travels as XML, address and all.
+// ordered reports whether an item may be spelt as usualOccupant does it.
 func ordered(item xmpp.Element) bool {
 	role := bytes.Index(item.Raw(), []byte(" role="))
 	return role < 0 || bytes.Index(item.Raw(), []byte(" jid=")) < role
@@ -243,7 +245,7 @@ func sayMUCUser(w *writer, s *xmpp.Stanza, e xmpp.Element, f form) string {
 		return methodWhisper
 	}
 	invite, ok := e.Child(nsMUCUser, "invite")
-	if !ok || !wordless(s, "") {
+	if !ok || !w.silent(s, "") {
 		return ""
 	}
 	method := methodInvite
@@ -288,7 +290,7 @@ func mediated(dst []byte, w *words, attr, jid string) []byte {
 // sayInvitation reads an invitation from person to person (XEP-0249).
 func sayInvitation(w *writer, s *xmpp.Stanza, e xmpp.Element, f form) string {
 	jid, _ := e.AttrBytes("jid")
-	if !wordless(s, "") {
+	if !w.silent(s, "") {
 		return ""
 	}
 	n := len(w.p.Entity)

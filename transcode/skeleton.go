@@ -73,15 +73,43 @@ func (w *writer) skeleton(raw, usual []byte, f form) {
 	if e := w.style.escaping(); len(w.hollows) > 0 && e != usualEscaping {
 		w.set(varEscape, e.String())
 	}
-	n, from := len(w.skel), 0
+	switch {
+	case w.isUsual(raw, usual):
+	case f.echo != nil:
+		w.echo(f)
+	default:
+		n, from := len(w.skel), 0
+		for _, h := range w.hollows {
+			before, mark, end := raw[from:h.start], h.mark, h.end
+			if mark == markBody && bytes.HasSuffix(before, []byte(bodyOpen)) && hasPrefix(raw[end:], bodyClose) {
+				before, mark, end = before[:len(before)-len(bodyOpen)], shortBody, end+len(bodyClose)
+			}
+			w.skel = append(appendShort(w.skel, before), mark)
+			from = end
+		}
+		w.skel = appendShort(w.skel, raw[from:])
+		w.xml(w.skel[n:], f)
+	}
+}
+
+// isUsual reports whether the skeleton of raw is the usual one.
+func (w *writer) isUsual(raw, usual []byte) bool {
+	n := len(raw)
 	for _, h := range w.hollows {
-		w.skel = append(append(w.skel, raw[from:h.start]...), h.mark)
-		from = h.end
+		n -= h.end - h.start - 1
 	}
-	w.skel = append(w.skel, raw[from:]...)
-	if !bytes.Equal(w.skel[n:], usual) {
-		w.xml(abbreviate(w.skel[n:]), f)
+	if n != len(usual) {
+		return false
 	}
+	from := 0
+	for _, h := range w.hollows {
+		n := h.start - from
+		if !bytes.Equal(raw[from:h.start], usual[:n]) || usual[n] != h.mark {
+			return false
+		}
+		usual, from = usual[n+1:], h.end
+	}
+	return bytes.Equal(raw[from:], usual)
 }
 
 // A filling is the native texts of a packet, and the elements that its variables say; nil where it has none.
@@ -89,6 +117,22 @@ type filling [marks + 1][]byte
 
 // A fill tells where the texts went.
 type fill [marks + 1]struct{ start, end int }
+
+// match reports whether the texts are those that were taken out.
+func (at *fill) match(hollows []hollow) bool {
+	n := 0
+	for i := range at {
+		if at[i].end > 0 {
+			n++
+		}
+	}
+	for _, h := range hollows {
+		if at[h.mark].start != h.start || at[h.mark].end != h.end {
+			return false
+		}
+	}
+	return n == len(hollows)
+}
 
 // fill appends the skeleton with its hollows filled and its abbreviations written out.
 func (t *filling) fill(dst, skeleton []byte, at *fill, e escaping) ([]byte, error) {
@@ -101,7 +145,7 @@ func (t *filling) fill(dst, skeleton []byte, at *fill, e escaping) ([]byte, erro
 		m := skeleton[i]
 		if m > marks {
 			var err error
-			if !holdMarks[m] {
+			if m != shortBody {
 				dst = append(dst, longForms[m]...)
 			} else if dst, err = t.fill(dst, longForms[m], at, e); err != nil {
 				return nil, err
@@ -147,37 +191,14 @@ func beforeMark(skeleton []byte) int {
 	}
 }
 
-// markOf returns the mark that stands for the text of e, whose local name is given, 0 if it has none.
-func markOf(e xmpp.Element, local []byte, space string) int {
-	switch string(local) {
-	case "body":
-		if e.Is(space, "body") {
-			return markBody
-		}
-	case "subject":
-		if e.Is(space, "subject") {
-			return markSubject
-		}
-	case "status":
-		if e.Is(space, "status") {
-			return markStatus
-		}
-	case "nick":
-		if e.Is(nsNick, "nick") {
-			return markNick
-		}
-	}
-	return 0
-}
-
 // check makes sure that each text went into the element that its mark belongs to, and makes up all of its content.
 func (at *fill) check(s *xmpp.Stanza) error {
 	left := *at
 	for e := range s.Children() {
-		m := markOf(e, e.Local(), stanzaSpace(s))
 		start, inner, innerEnd, end := e.Span()
-		if m != 0 && left[m].start == inner && left[m].end == innerEnd {
-			left[m].end = 0
+		if t := termOf(e, stanzaSpace(s)); t != nil && 0 < t.mark && t.mark < markPhrase &&
+			left[t.mark].start == inner && left[t.mark].end == innerEnd {
+			left[t.mark].end = 0
 		}
 		for m := markPhrase; m <= marks; m++ {
 			if left[m].start == start && left[m].end == end {

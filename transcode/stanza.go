@@ -14,12 +14,15 @@ import (
 type reader struct {
 	s     xmpp.Stanza
 	v     view
-	raw   []byte // children, as long as they are put together
+	raw   []byte // children, as far as they are put together
+	whole []byte // children, where the packet has them as they are
+	xml   []byte // that the packet has of them
 	attrs []xmpp.Attr
 	body  []byte // of an action
 	usual []byte // skeleton
 	said  []byte // elements that variables say
 	book  *addressBook
+	means meaning // of the method
 	of    words
 	lang  string // of the packet before, nearly always that of this one
 
@@ -38,7 +41,7 @@ func (r *reader) read(p *psyc.Packet, book *addressBook, space string, strip boo
 	if err := r.v.read(p); err != nil {
 		return nil, err
 	}
-	r.book, r.speaks, r.enters = book, false, false
+	r.book, r.speaks, r.enters, r.means = book, false, false, meaningOf(p.Method)
 	from := r.addresses(p, book, strip)
 	kind, typ, err := r.children(p)
 	if err != nil {
@@ -67,7 +70,11 @@ func (r *reader) read(p *psyc.Packet, book *addressBook, space string, strip boo
 	if err := r.namespace(); err != nil {
 		return nil, err
 	}
-	if err := r.s.SetRaw(r.raw); err != nil {
+	raw := r.whole
+	if raw == nil {
+		raw = r.raw
+	}
+	if err := r.s.SetRaw(raw); err != nil {
 		return nil, badXML("children of "+p.Method, err)
 	}
 	return &r.s, nil
@@ -95,7 +102,7 @@ func (r *reader) addresses(p *psyc.Packet, book *addressBook, strip bool) error 
 	if !cast {
 		speaker = r.v.source
 	}
-	if nick := r.occupant(p, speaker, cast); len(nick) > 0 {
+	if nick := r.occupant(speaker, cast); len(nick) > 0 {
 		if from, err := book.jid(speaker, nick); err == nil {
 			r.s.From, r.speaks = from, true
 		}
@@ -107,7 +114,7 @@ func (r *reader) addresses(p *psyc.Packet, book *addressBook, strip bool) error 
 		}
 	}
 	if t := r.v.target; len(t) > 0 {
-		if len(target) == 0 && entersPlace(p.Method) {
+		if len(target) == 0 && r.means.enters {
 			target = r.nick()
 			r.enters = len(target) > 0
 		}
@@ -119,12 +126,12 @@ func (r *reader) addresses(p *psyc.Packet, book *addressBook, strip bool) error 
 }
 
 // occupant returns the nick of who speaks in a place, as the place gave it.
-func (r *reader) occupant(p *psyc.Packet, place []byte, cast bool) []byte {
+func (r *reader) occupant(place []byte, cast bool) []byte {
 	switch {
-	case len(place) == 0 || len(r.nick()) == 0 || !hasOccupant(p.Method):
+	case !r.means.occupant || len(place) == 0 || len(r.nick()) == 0:
 		return nil
 	case cast && isPlace(place):
-	case r.v.has[fieldSourceResource], psyc.Inherits(p.Method, methodPublic):
+	case r.v.has[fieldSourceResource], r.means.public:
 		return nil
 	}
 	return r.nick()
@@ -176,7 +183,7 @@ func (r *reader) attributes(v psyc.Value, strip bool) error {
 		case "id":
 			keep, err = fillIn(&r.s.ID, a, r.s.ID == "")
 		case "type":
-			_, known := verbatimMethods[stanzaType{r.s.Kind, a.Value}]
+			_, known := verbatimMethod(r.s.Kind, a.Value)
 			known = known && (r.s.Kind != xmpp.Message || a.Value != "normal")
 			keep, err = fillIn(&r.s.Type, a, r.s.Type == "" && (a.Value == "" || r.openType && !known))
 		case "xml:lang":

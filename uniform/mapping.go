@@ -14,23 +14,30 @@ func (j JID) Uniform() Uniform {
 		return Uniform{}
 	}
 	var buf [128]byte
-	b := append(buf[:0], "psyc://"...)
-	hostStart := len(b)
-	b = append(b, ASCIIDomain(j.Domain())...)
-	hostEnd := len(b)
-	b = append(b, '/')
-	if j.local > 0 {
-		b = appendObject(b, j.Local())
-	}
-	s := string(b)
+	s := string(j.AppendUniform(buf[:0]))
+	const host = len("psyc://")
+	slash := host + strings.IndexByte(s[host:], '/')
 	return Uniform{
 		s:      s,
-		host:   hostOf(s[hostStart:hostEnd], j.Domain()),
+		host:   hostOf(s[host:slash], j.Domain()),
 		scheme: uint16(len("psyc")),
-		slash:  uint16(hostEnd),
+		slash:  uint16(slash),
 		tail:   uint16(len(s)),
 		hasJID: true,
 	}
+}
+
+// AppendUniform appends the spelling of what Uniform returns, and allocates nothing for it. The zero JID appends nothing.
+func (j JID) AppendUniform(dst []byte) []byte {
+	if j.s == "" {
+		return dst
+	}
+	dst = append(append(dst, "psyc://"...), ASCIIDomain(j.Domain())...)
+	dst = append(dst, '/')
+	if j.local > 0 {
+		dst = appendObject(dst, j.Local())
+	}
+	return dst
 }
 
 // JID maps u to XMPP by the table in the package documentation and adds the resource, prepared as [RelayJID] does,
@@ -107,14 +114,17 @@ func appendObject(b []byte, node string) []byte {
 		}
 	}
 	b = append(b, sigil)
-	for i := 0; i < len(name); i++ {
-		if c := name[i]; class[c]&inName == 0 || i == 0 && strings.IndexByte(notFirst, c) >= 0 {
-			b = append(b, '%', hexDigits[c>>4], hexDigits[c&15])
-		} else {
-			b = append(b, c)
-		}
+	n := 0
+	if strings.IndexByte(notFirst, name[0]) < 0 {
+		n = span(name, inName)
 	}
-	return b
+	for n < len(name) {
+		c := name[n]
+		b = append(append(b, name[:n]...), '%', hexDigits[c>>4], hexDigits[c&15])
+		name = name[n+1:]
+		n = span(name, inName)
+	}
+	return append(b, name...)
 }
 
 // decodeNode returns the localpart of an object. It fails unless appendObject gives this very object back.

@@ -133,13 +133,18 @@ func declaration(e Element, space string) *xmlscan.Attr {
 // DeclaresContent reports whether a child declares the content namespace of any stream, be it its own or not, as clients do
 // with <body xmlns='jabber:client'>. That is what [Stanza.AppendFor] may have to change on the way to another stream.
 func (s *Stanza) DeclaresContent() bool {
-	for child := range s.Children() {
-		attrs := s.ix.AttrsOf(child.node())
+	if s.ix == nil {
+		return false
+	}
+	for i := int32(1); i < int32(len(s.ix.Elements)); {
+		child := &s.ix.Elements[i]
+		attrs := s.ix.AttrsOf(child)
 		for i := range attrs {
 			if a := &attrs[i]; a.Space == xmlscan.XMLNS && contentSpace(s.ix.Value(a)) != "" {
 				return true
 			}
 		}
+		i = child.Next
 	}
 	return false
 }

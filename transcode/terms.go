@@ -1,0 +1,114 @@
+package transcode
+
+import "github.com/switchyard-im/switchyard/xmpp"
+
+// A term is an element that PSYC may have a word for, where it is a child of a stanza.
+type term struct {
+	space, local string // space is "" for the namespace of the stanza
+	mark         byte   // of its text, or of itself
+	say          [xmpp.IQ + 1]speaker
+}
+
+// A speaker sets the variables that say what an element says and returns the method, "" if there is no word for it.
+type speaker func(w *writer, s *xmpp.Stanza, e xmpp.Element, f form) (method string)
+
+var (
+	termBody = term{local: "body", mark: markBody}
+	termShow = term{local: "show"}
+)
+
+var terms = [...]*term{
+	&termBody,
+	{local: "subject", mark: markSubject},
+	&termShow,
+	{local: "status", mark: markStatus},
+	{space: nsNick, local: "nick", mark: markNick},
+	{space: nsDelay, local: "delay", mark: markDelay},
+
+	{space: nsChatStates, local: "active", say: in(xmpp.Message, sayChatState)},
+	{space: nsChatStates, local: "composing", say: in(xmpp.Message, sayChatState)},
+	{space: nsChatStates, local: "gone", say: in(xmpp.Message, sayChatState)},
+	{space: nsChatStates, local: "inactive", say: in(xmpp.Message, sayChatState)},
+	{space: nsChatStates, local: "paused", say: in(xmpp.Message, sayChatState)},
+	{space: nsReceipts, local: "received", say: in(xmpp.Message, sayReceipt)},
+	{space: nsCorrect, local: "replace", say: in(xmpp.Message, sayCorrection)},
+	{space: nsConference, local: "x", say: in(xmpp.Message, sayInvitation)},
+	{space: nsMUCUser, local: "x", say: [...]speaker{xmpp.Message: sayMUCUser, xmpp.Presence: sayOccupant, xmpp.IQ: nil}},
+	{space: nsMUC, local: "x", say: in(xmpp.Presence, sayEnter)},
+	{space: nsMUCAdmin, local: "query", say: in(xmpp.IQ, sayAdmin)},
+	{space: nsVersion, local: "query", say: in(xmpp.IQ, sayVersion)},
+	{space: nsLast, local: "query", say: in(xmpp.IQ, sayLast)},
+	{space: nsTime, local: "time", say: in(xmpp.IQ, sayTime)},
+	{space: nsDiscoInfo, local: "query", say: in(xmpp.IQ, sayFeatures)},
+	{space: nsDiscoItems, local: "query", say: in(xmpp.IQ, sayItems)},
+	{space: nsVCard, local: "vCard", say: in(xmpp.IQ, sayProfile)},
+}
+
+// in is the speakers of an element that means something in one kind of stanza.
+func in(kind xmpp.Kind, say speaker) (of [xmpp.IQ + 1]speaker) {
+	of[kind] = say
+	return of
+}
+
+// termsOf holds the terms by where they are looked for: most children of stanzas are none.
+var termsOf = func() (of [places][]*term) {
+	for _, t := range terms {
+		n := place([]byte(t.local))
+		of[n] = append(of[n], t)
+	}
+	return of
+}()
+
+// place is where to look for a local name, which is not empty.
+func place(local []byte) int { return (int(local[0]) + 4*len(local)) % places }
+
+const places = 32
+
+// termOf returns the term that a child of a stanza in the given namespace is, nil if it is none.
+func termOf(e xmpp.Element, space string) *term {
+	local := e.Local()
+	for _, t := range termsOf[place(local)] {
+		if string(local) != t.local {
+			continue
+		}
+		if t.space != "" && e.Is(t.space, t.local) || t.space == "" && e.Is(space, t.local) {
+			return t
+		}
+	}
+	return nil
+}
+
+// A child is a child element that is a term.
+type child struct {
+	*term
+	xmpp.Element
+}
+
+// survey finds the children of s that are terms.
+func (w *writer) survey(s *xmpp.Stanza) {
+	w.children, w.hasText, w.inRoom = w.children[:0], false, false
+	space := stanzaSpace(s)
+	for e := range s.Children() {
+		t := termOf(e, space)
+		if t == nil {
+			continue
+		}
+		w.children = append(w.children, child{t, e})
+		w.hasText = w.hasText || t == &termBody
+		w.inRoom = w.inRoom || t.say[xmpp.Presence] != nil
+	}
+}
+
+// speak sets the variables of a child if there is a word for it, and returns the method.
+func (w *writer) speak(s *xmpp.Stanza, c *child, f form) string {
+	say := c.say[s.Kind]
+	if say == nil {
+		return ""
+	}
+	n := len(w.p.Entity)
+	method := say(w, s, c.Element, f)
+	if method == "" {
+		w.p.Entity = w.p.Entity[:n]
+	}
+	return method
+}
