@@ -61,11 +61,7 @@ func (b *addressBook) jid(u, resource []byte) (uniform.JID, error) {
 	if j, ok := b.jids[string(b.key)]; ok {
 		return j, nil
 	}
-	parsed, err := uniform.Parse(string(u))
-	if err != nil {
-		return uniform.JID{}, badAddress(fmt.Sprintf("address %q", u), err)
-	}
-	j, err := parsed.JID(string(resource))
+	j, err := uniform.JIDOf(u, resource)
 	if err != nil {
 		return uniform.JID{}, badAddress(fmt.Sprintf("address %q with resource %q", u, resource), err)
 	}

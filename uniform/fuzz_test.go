@@ -16,6 +16,7 @@ func FuzzParse(f *testing.F) {
 		} else if !u.IsZero() {
 			t.Errorf("%q beside %v", u, err)
 		}
+		checkJIDOf(t, s, "Desk")
 		if k, err := ParseKey(s); err == nil {
 			if again, err := ParseKey(k.String()); err != nil || again != k {
 				t.Errorf("%q: key %q is %q, %v", s, k, again, err)
@@ -58,6 +59,7 @@ func FuzzMapping(f *testing.F) {
 			return
 		}
 		checkJID(t, j)
+		checkJIDOf(t, j.Uniform().String(), resource)
 		if again, err := NewJID(j.Local(), j.Domain(), j.Resource()); err != nil || again != j {
 			t.Errorf("%q: parts give %q, %v", j, again, err)
 		}

@@ -1,6 +1,9 @@
 package uniform
 
-import "strings"
+import (
+	"bytes"
+	"strings"
+)
 
 // notFirst are the characters that stand for themselves in a name, but not as its first: there they would look like
 // a sigil.
@@ -61,6 +64,49 @@ func (u Uniform) JID(resource string) (JID, error) {
 		return with, err
 	}
 	return JID{}, &NoJIDError{u, u.whyNoJID()}
+}
+
+// JIDOf is [Parse] and then [Uniform.JID], with a short way for the addresses of nearly everybody.
+func JIDOf(uniform, resource []byte) (JID, error) {
+	if j, ok := plainJID(uniform, resource); ok {
+		return j, nil
+	}
+	u, err := Parse(string(uniform))
+	if err != nil {
+		return JID{}, err
+	}
+	return u.JID(string(resource))
+}
+
+// plainJID takes the uniforms of persons and servers in which everything is spelt as in the JID.
+func plainJID(uniform, resource []byte) (JID, bool) {
+	const psyc = "psyc://"
+	if len(uniform) < len(psyc) || string(uniform[:len(psyc)]) != psyc {
+		return JID{}, false
+	}
+	domain, name, ok := bytes.Cut(uniform[len(psyc):], []byte("/"))
+	if !ok {
+		return JID{}, false
+	}
+	var buf [128]byte
+	b := buf[:0]
+	if len(name) > 0 {
+		if len(name) < 2 || name[0] != '~' || strings.IndexByte(notFirst, name[1]) >= 0 {
+			return JID{}, false
+		}
+		for _, c := range name[1:] {
+			if class[c]&inName == 0 {
+				return JID{}, false
+			}
+		}
+		b = append(append(b, name[1:]...), '@')
+	}
+	b = append(b, domain...)
+	if len(resource) > 0 {
+		b = append(append(b, '/'), resource...)
+	}
+	j, ok := canonicalJID(string(b))
+	return j, ok && j.Domain() == string(domain) // there may have been a user in front of it
 }
 
 // nodeJID builds the JID of a uniform that has one.

@@ -237,3 +237,30 @@ func TestMappingRandom(t *testing.T) {
 		checkUniform(t, u)
 	}
 }
+
+func TestJIDOf(t *testing.T) {
+	for _, u := range []string{
+		"psyc://capulet.example/~juliet", "psyc://capulet.example/", "psyc://capulet.example", "psyc://Capulet.example/~Juliet",
+		"psyc://capulet.example:4404/~juliet", "psyc://capulet.example:-4404/", "psyc://u@capulet.example/", "psyc://h//~a",
+		"psyc://h/~", "psyc://h/~~a", "psyc://h/~$a", "psyc://h/~*a", "psyc://h/~a~b", "psyc://h/~%c3%a4", "psyc://h/~a@b",
+		"psyc://h/@place", "psyc://h/$service", "psyc://h/path", "psyc://h/~a#c", "psyc://xn--bcher-kva.example/~a",
+		"psyc://[::1]/~a", "psyc://127.0.0.1/", "psyc:///~a", "xmpp:juliet@capulet.example", "psyc:", "",
+	} {
+		for _, resource := range []string{"", "balcony", "a@b/c", "\u00a0", "\n", "\u1e9b\u0323"} {
+			checkJIDOf(t, u, resource)
+		}
+	}
+}
+
+// checkJIDOf compares the short way with the long one.
+func checkJIDOf(t *testing.T, u, resource string) {
+	t.Helper()
+	parsed, err := Parse(u)
+	var want JID
+	if err == nil {
+		want, err = parsed.JID(resource)
+	}
+	if j, wrong := JIDOf([]byte(u), []byte(resource)); j != want || (wrong == nil) != (err == nil) {
+		t.Errorf("%q with resource %q: %q, %v, want %q, %v", u, resource, j, wrong, want, err)
+	}
+}
