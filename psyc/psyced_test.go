@@ -42,7 +42,7 @@ func playCircuit(t *testing.T, c *replay.Conversation) {
 	synctest.Test(t, func(t *testing.T) {
 		x, y := net.Pipe()
 		played := make(chan error, 1)
-		go func() { played <- (&replay.Peer{}).Play(plaintext(y, c)) }()
+		go func() { played <- (&replay.Peer{}).Play(y, c.Plaintext()) }()
 		own := &part{t: t}
 		if err := own.play(x, c, steps); err != nil {
 			t.Error(err)
@@ -51,18 +51,6 @@ func playCircuit(t *testing.T, c *replay.Conversation) {
 			t.Error(err)
 		}
 	})
-}
-
-// plaintext leaves TLS out of a conversation: what is recorded is what went through it.
-func plaintext(conn net.Conn, c *replay.Conversation) (net.Conn, *replay.Conversation) {
-	plain := *c
-	plain.Events = nil
-	for _, e := range c.Events {
-		if !e.TLS {
-			plain.Events = append(plain.Events, e)
-		}
-	}
-	return conn, &plain
 }
 
 // A part is what the circuit under test has to say and to hear.

@@ -1,7 +1,9 @@
 package psycswitch_test
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"net"
@@ -24,12 +26,42 @@ type matrixPeer struct {
 	start  func(*testing.T, *matrixNet) *matrixServer
 	alpn   bool // it agrees on PSYC in TLS: in vain where certificates are not accepted
 	comes  bool // the stream by which it verifies a key becomes its own way to us at once, with a key of its own
+
+	// What is not as with the others; nil: nothing.
+	services map[string]string // by channel, where the peer is published
+	cell     func(c matrixCell) matrixCell
+}
+
+// A matrixCell is what comes of one channel and one role.
+type matrixCell struct {
+	security rig.Security
+	channel  string
+	weDial   bool
+
+	speaks            psycswitch.Protocol // 0: there is no link, and nothing is delivered
+	secure            bool
+	version           uint16 // of TLS; 0: any
+	dialled, accepted int32  // connections, of ours
+}
+
+// await waits until what was said has been heard, or has come back.
+func (c matrixCell) await(ctx context.Context, far *matrixServer, site *matrixSite) error {
+	switch {
+	case c.speaks == 0 && c.weDial:
+		return site.hear(ctx, "1 bounced")
+	case c.speaks == 0:
+		return far.over() // its own people hear of that
+	case c.weDial:
+		return far.hear(ctx, "1")
+	}
+	return site.hear(ctx, "1")
 }
 
 var matrixPeers = []matrixPeer{
-	{"Switchyard", psycswitch.PSYC, startSwitchyard, true, false},
-	{"Prosody", psycswitch.XMPP, startReal(rig.Prosody), false, true},
-	{"ejabberd", psycswitch.XMPP, startReal(rig.Ejabberd), false, false},
+	{name: "Switchyard", speaks: psycswitch.PSYC, start: startSwitchyard, alpn: true},
+	{name: "psyced", speaks: psycswitch.PSYC, start: startPsyced, services: map[string]string{"direct": "_psyc._tls."}, cell: psycedCell},
+	{name: "Prosody", speaks: psycswitch.XMPP, start: startReal(rig.Prosody), comes: true},
+	{name: "ejabberd", speaks: psycswitch.XMPP, start: startReal(rig.Ejabberd)},
 }
 
 // A matrixServer is a running peer.
@@ -41,6 +73,9 @@ type matrixServer struct {
 
 	say  func(ctx context.Context, to, id string) error // has the user send a message
 	hear func(ctx context.Context, id string) error     // waits for a message to the user
+
+	psyced bool         // our operator knows it as one
+	over   func() error // ends what it does for one site and returns what was wrong; may be nil
 }
 
 // A matrixNet is where one peer and we are.
@@ -49,6 +84,10 @@ type matrixNet struct {
 	ca       *rig.CA        // nil: plaintext
 	roots    *x509.CertPool // what we and our kind trust
 	resolver *dnstest.Server
+	both     bool // whoever was spoken to speaks on the same link
+
+	// Of ours, for who does not ask the resolver: the domain, and where it was published last.
+	ours, service, addr string
 }
 
 func newMatrixNet(t *testing.T, security rig.Security) *matrixNet {
@@ -66,6 +105,9 @@ func newMatrixNet(t *testing.T, security rig.Security) *matrixNet {
 func (n *matrixNet) publish(service, domain, addr string) {
 	host, port, _ := net.SplitHostPort(addr)
 	n.resolver.Remove(service+domain, "")
+	if domain == n.ours {
+		n.service, n.addr = service, addr
+	}
 	if addr != "" {
 		n.resolver.Add(service + domain + ". 1 IN SRV 0 0 " + port + " " + host + ".")
 	}
@@ -103,6 +145,7 @@ type matrixSite struct {
 
 func (n *matrixNet) site(t *testing.T, domain string) *matrixSite {
 	t.Helper()
+	n.ours = domain
 	s := &matrixSite{counter: newCounter(t), domain: domain, got: make(chan string, 100)}
 	hosts := psycswitch.StaticHosts{domain: nil}
 	if n.ca != nil {
@@ -117,7 +160,11 @@ func (n *matrixNet) site(t *testing.T, domain string) *matrixSite {
 		},
 		Handler: psycswitch.HandlerFunc(func(_ context.Context, _ psycswitch.Sender, st *xmpp.Stanza) error {
 			if st.Kind == xmpp.Message {
-				s.got <- st.ID
+				name := cmp.Or(st.ID, st.Text("body"))
+				if st.Type == "error" {
+					name += " bounced"
+				}
+				s.got <- name
 			}
 			return nil
 		}),
@@ -155,6 +202,15 @@ func (s *matrixSite) hear(ctx context.Context, id string) error {
 		case <-ctx.Done():
 			return fmt.Errorf("waiting for message %q: %w", id, ctx.Err())
 		}
+	}
+}
+
+// knows tells the site what its operator knows of a peer.
+func (s *matrixSite) knows(far *matrixServer) {
+	if far.psyced {
+		s.Psyced = func(domain string) bool { return domain == far.domain }
+		s.Insecure |= psycswitch.Addresses
+		s.PSYC.Self = "psyc://" + s.domain + "/"
 	}
 }
 
@@ -221,9 +277,10 @@ func TestMatrix(t *testing.T) {
 					if channel == "direct" {
 						service, addr = "_xmpps-server._tcp.", far.direct
 					}
-					n.publish("_xmpp-server._tcp.", far.domain, "")
-					n.publish("_xmpps-server._tcp.", far.domain, "")
-					n.publish(service, far.domain, addr)
+					for _, s := range []string{"_xmpp-server._tcp.", "_xmpps-server._tcp.", peer.services[channel]} {
+						n.publish(s, far.domain, "")
+					}
+					n.publish(cmp.Or(peer.services[channel], service), far.domain, addr)
 					// What is dialled, by whoever begins: one connection, one more to verify a key, and one in vain where TLS agreed on
 					// PSYC and then the certificate is not accepted.
 					dials, verifications := int32(1), int32(0)
@@ -234,54 +291,63 @@ func TestMatrix(t *testing.T) {
 						}
 					}
 					for _, role := range []string{"we dial", "the peer dials"} {
+						want := matrixCell{row.security, channel, role == "we dial", peer.speaks, channel != "plain", 0, dials, verifications}
+						if !want.weDial {
+							want.dialled, want.accepted = verifications, dials
+						}
+						if peer.cell != nil {
+							want = peer.cell(want)
+						}
 						t.Run(channel+", "+role, func(t *testing.T) {
 							ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 							defer cancel()
 							domain := map[string]string{"we dial": "dialling.", "the peer dials": "dialled."}[role] + strings.ToLower(channel) + ".ours.test"
 							site := n.site(t, domain)
-							n.publish(service, site.domain, site.Addr().String())
+							n.publish(cmp.Or(peer.services[channel], service), site.domain, site.Addr().String())
+							site.knows(far)
 							site.serve(t)
-							wantDialled, wantAccepted := dials, verifications
-							if role == "we dial" {
+							if want.weDial {
 								if err := site.Send(ctx, chat("juliet@"+site.domain, far.user, "1", "hello")); err != nil {
 									t.Fatal(err)
 								}
-								if err := far.hear(ctx, "1"); err != nil {
-									t.Fatal(err)
-								}
-							} else {
-								wantDialled, wantAccepted = verifications, dials
-								if err := far.say(ctx, "juliet@"+site.domain, "1"); err != nil {
-									t.Fatal(err)
-								}
-								if err := site.hear(ctx, "1"); err != nil {
-									t.Fatal(err)
-								}
+							} else if err := far.say(ctx, "juliet@"+site.domain, "1"); err != nil {
+								t.Fatal(err)
+							}
+							if err := want.await(ctx, far, site); err != nil {
+								t.Fatal(err)
 							}
 							links := 0
 							for l := range site.Links() {
 								if l.Remote == "" {
 									continue // refused, and about to end
 								}
-								if peer.comes && row.dialback && role == "we dial" && !l.Dialled {
+								if peer.comes && row.dialback && want.weDial && !l.Dialled {
 									continue
 								}
 								links++
-								if l.Protocol != peer.speaks || (l.TLS != nil) != (channel != "plain") || l.Dialled != (role == "we dial") {
+								if l.TLS != nil && want.version != 0 && l.TLS.Version != want.version {
+									t.Errorf("%s", tls.VersionName(l.TLS.Version))
+								}
+								if l.Protocol != want.speaks || (l.TLS != nil) != want.secure || l.Dialled != want.weDial {
 									t.Errorf("a link speaks %v, TLS: %v, dialled by us: %v", l.Protocol, l.TLS != nil, l.Dialled)
 								}
 							}
-							if links != 1 {
+							if (links == 1) != (want.speaks != 0) || links > 1 {
 								t.Errorf("%d links", links)
 							}
 							d, a := site.dialled.Load(), site.accepted.Load()
-							if peer.comes && row.dialback && role == "we dial" && d == wantDialled+1 {
+							if peer.comes && row.dialback && want.weDial && d == want.dialled+1 {
 								d-- // to verify its key
 							}
-							if d != wantDialled || a != wantAccepted {
-								t.Errorf("%d connections dialled and %d accepted, want %d and %d", d, a, wantDialled, wantAccepted)
+							if d != want.dialled || a != want.accepted {
+								t.Errorf("%d connections dialled and %d accepted, want %d and %d", d, a, want.dialled, want.accepted)
 							}
 							site.stop()
+							if far.over != nil {
+								if err := far.over(); err != nil {
+									t.Error(err)
+								}
+							}
 						})
 					}
 				}
@@ -307,8 +373,10 @@ func TestMatrixPSYCHint(t *testing.T) {
 			}
 			t.Run(peer.name+", "+row.name, func(t *testing.T) {
 				n := newMatrixNet(t, row.security)
+				n.both = true
 				far := peer.start(t, n)
 				site := n.site(t, "ours.test")
+				site.knows(far)
 				if n.ca == nil {
 					site.Insecure |= psycswitch.Addresses
 				}
@@ -342,6 +410,12 @@ func TestMatrixPSYCHint(t *testing.T) {
 				}
 				if err := site.hear(ctx, "2"); err != nil {
 					t.Fatal(err)
+				}
+				site.stop()
+				if far.over != nil {
+					if err := far.over(); err != nil {
+						t.Error(err)
+					}
 				}
 				if a, d := ports.accepted.Load(), site.dialled.Load(); a != 0 || d != 1 {
 					t.Errorf("%d connections for XMPP, %d dialled in all", a, d)

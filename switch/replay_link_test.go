@@ -367,7 +367,7 @@ func TestReplayDeviations(t *testing.T) {
 		all = append(all, b...)
 	}
 	for _, d := range replay.Deviations {
-		if !regexp.MustCompile(`[(, ]` + d.Name + `[,)]`).Match(all) && !onlyDials[d.Name] {
+		if !regexp.MustCompile(`[(, ]`+d.Name+`[,)]`).Match(all) && !onlyDials[d.Name] {
 			t.Errorf("nobody deviates as in %q", d.Name)
 		}
 	}

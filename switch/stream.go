@@ -1,6 +1,7 @@
 package psycswitch
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -36,7 +37,7 @@ func (l *Link) acceptStream(ctx context.Context) error {
 	if t := l.takeover(); t != nil && errors.Is(err, xmpp.ErrHijacked) {
 		err = nil // Stanzas makes the circuit
 		if len(stream.Proofs()) == 0 {
-			l.hasProved("", "") // proofs come with what is proved
+			l.hasProved(stream.Local(), "") // proofs come with what is proved
 			return nil
 		}
 	}
@@ -46,16 +47,15 @@ func (l *Link) acceptStream(ctx context.Context) error {
 	return err
 }
 
-// hasProved notes that the peer has proved remote, to local as far as known.
+// hasProved notes that the peer has proved remote, to local as far as known. A stream that psyced has switched before it proved anything has no names
+// yet, and goes by the first that the circuit proves.
 func (l *Link) hasProved(local, remote string) {
-	l.proving.Do(func() {
-		l.mu.Lock()
-		if !l.dialled {
-			l.local, l.remote = local, remote
-		}
-		l.mu.Unlock()
-		close(l.proved)
-	})
+	l.mu.Lock()
+	if !l.dialled && l.remote == "" {
+		l.local, l.remote = cmp.Or(local, l.local), remote
+	}
+	l.mu.Unlock()
+	l.proving.Do(func() { close(l.proved) })
 }
 
 func (l *Link) streamConfig(local, remote string, features []xmpp.Feature) *xmpp.Config {

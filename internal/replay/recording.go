@@ -72,14 +72,11 @@ func (c *Conversation) Without(texts ...string) *Conversation {
 	return &rest
 }
 
-// Conversation returns the n-th conversation on the connections of a name, nil if there is none.
-func (r *Recording) Conversation(name string, n int) *Conversation {
-	for _, c := range r.Conversations {
-		if c.Name == name && c.Nth == n {
-			return c
-		}
-	}
-	return nil
+// Plaintext returns the conversation without TLS: what is recorded is what went through it.
+func (c *Conversation) Plaintext() *Conversation {
+	plain := *c
+	plain.Events = slices.DeleteFunc(slices.Clone(c.Events), func(e Event) bool { return e.TLS })
+	return &plain
 }
 
 // Named returns the conversation that String calls "recording/id", nil if there is none.
