@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/switchyard-im/switchyard/internal/replay"
 	psycswitch "github.com/switchyard-im/switchyard/switch"
@@ -150,6 +151,13 @@ func TestPsycedDisbelieves(t *testing.T) {
 	})
 }
 
+// tagOf returns the tag of a packet.
+func tagOf(packet string) string {
+	_, tag, _ := strings.Cut(packet, ":_tag\t")
+	tag, _, _ = strings.Cut(tag, "\n")
+	return tag
+}
+
 // refuse10 answers the first line of PSYC 1.0 as a psyced without that syntax does, and returns the next connection.
 func refuse10(ln net.Listener, conn net.Conn) (net.Conn, error) {
 	if _, err := conn.Read(make([]byte, 4096)); err != nil {
@@ -269,5 +277,64 @@ func TestPsycedSwitch(t *testing.T) {
 	converse(t, "switch", psycswitch.XMPP, []line{
 		out(`<message from='cleo@peer.example/desk' to='ada@psyced.example' type='chat' id='m1'><body>By another way.</body></message>`),
 		in(`<message from='ada@psyced.example' to='cleo@peer.example' type='chat'><body>To the old name.</body><nick xmlns='http://jabber.org/protocol/nick'>ada</nick></message>`),
+	})
+}
+
+// psyced answers by the circuit of its own, if it has one. What waits for the answer does not wait for longer than that.
+func TestPsycedAnswersElsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(t)
+		w.resolver.Domains["psyced.example"] = []psycswitch.Hint{{Protocol: psycswitch.PSYC, Addr: psycedAddr + ":4404"}}
+		here := w.add("10.0.0.1", plain("peer.example"), func(y *yard) {
+			y.Psyced = func(string) bool { return true }
+			y.Insecure |= psycswitch.Addresses
+			y.PSYC.Self = "psyc://peer.example/"
+		})
+		w.start()
+		circuits := w.net.listen(psycedAddr + ":4404")
+		own := w.dial(psycedAddr, here.ip+port)
+		own.send(".\n:_source\tpsyc://psyced.example/\n\n_notice_circuit_established\n.\n")
+		own.expect("_status_circuit")
+		began := time.Now()
+		here.send(chat("cleo@peer.example/desk", "ada@psyced.example", "1", "hello"))
+		c := circuits.accept(t)
+		c.expect("_status_circuit")
+		c.send(".\n:_source\tpsyc://psyced.example/\n\n_notice_circuit_established\n.\n")
+		own.send(":_source\tpsyc://psyced.example/\n:_target\tpsyc://peer.example/~switchyard\n:_tag_reply\t" + tagOf(c.expect("_request_ping\n.\n")) + "\n\n_echo_ping\n.\n")
+		c.expect("hello")
+		if waited := time.Since(began); waited > 0 {
+			t.Errorf("after %v", waited)
+		}
+	})
+}
+
+// When a router stops, those who are in rooms over it leave them.
+func TestPsycedStaysEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(t)
+		w.resolver.Domains["psyced.example"] = []psycswitch.Hint{{Protocol: psycswitch.PSYC, Addr: psycedAddr + ":4404"}}
+		here := w.add("10.0.0.1", plain("peer.example"), func(y *yard) {
+			y.Psyced = func(string) bool { return true }
+		})
+		w.start()
+		circuits := w.net.listen(psycedAddr + ":4404")
+		here.send(stanza(t, `<presence from='cleo@peer.example/desk' to='*bar@psyced.example/cleo'><x xmlns='http://jabber.org/protocol/muc'/></presence>`))
+		c := circuits.accept(t)
+		c.send(".\n:_source\tpsyc://psyced.example/\n\n_notice_circuit_established\n.\n")
+		c.send(":_source\tpsyc://psyced.example/\n:_target\tpsyc://peer.example/~switchyard\n:_tag_reply\t" + tagOf(c.expect("_request_ping\n.\n")) + "\n\n_echo_ping\n.\n")
+		c.send(":_source\tpsyc://psyced.example/@bar\n:_target\tpsyc://peer.example/~cleo\n:_tag_reply\t" + tagOf(c.expect("_request_enter\n.\n")) + "\n\n:_nick\tcleo\n_echo_place_enter\n.\n")
+		if s := here.next(); s.Type != "" || s.From.String() != "*bar@psyced.example/cleo" {
+			t.Fatalf("entered with %s", s.Append(nil))
+		}
+		here.next() // the subject
+		stopped := make(chan struct{})
+		go func() { here.stop(); close(stopped) }()
+		c.expect("_request_leave\n.\n")
+		c.expect("_request_circuit_shutdown\n.\n")
+		c.Close()
+		<-stopped
+		if s := here.next(); s.Type != "unavailable" || !strings.Contains(string(s.Raw()), "<status code='332'/>") {
+			t.Errorf("left with %s", s.Append(nil))
+		}
 	})
 }
