@@ -29,6 +29,11 @@ func (p *Peer) fromPlace(e *Effect, m mail) error {
 		return nil // a place that nobody of ours is in, any more
 	case m.to.IsZero() && p.syntax == psyc.PSYC10 && pl.again(m.Packet):
 		return nil
+	}
+	if m.Entity.Get("_time_place") == nil && !m.is("_status_place_topic") {
+		pl.tellSubject(e.deliver) // there is no more history
+	}
+	switch {
 	case m.is("_message_public", "_message"):
 		return p.speech(e, m, pl)
 	case m.is("_notice_place_enter"):
@@ -44,6 +49,7 @@ func (p *Peer) fromPlace(e *Effect, m mail) error {
 			nick = nickOf(m)
 		}
 		for _, o := range pl.audience(m.to) {
+			o.told = true
 			e.deliver(o.subject(nick, pl.topic))
 		}
 		return nil
@@ -152,9 +158,37 @@ func (p *Peer) entered(e *Effect, m mail, pl *place) error {
 		}
 		e.deliver(o.presence(o.nick, "", codes...))
 		pl.topic = m.Entity.Get("_topic").String()
-		e.deliver(o.subject("", pl.topic))
 	}
+	if p.Late == nil {
+		pl.tellSubject(e.deliver)
+		return nil
+	}
+	time.AfterFunc(historyWait, func() { p.endHistory(pl) })
 	return nil
+}
+
+// historyWait is how long the history of a place may take, which comes right behind the echo and has no end.
+const historyWait = 300 * time.Millisecond
+
+// endHistory tells the subject to those who have entered pl a while ago.
+func (p *Peer) endHistory(pl *place) {
+	var told []*xmpp.Stanza
+	p.mu.Lock()
+	pl.tellSubject(func(s *xmpp.Stanza) { told = append(told, s) })
+	p.mu.Unlock()
+	for _, s := range told {
+		p.Late(s)
+	}
+}
+
+// tellSubject tells the subject to who has not heard it. It ends the history (XEP-0045 section 7.2.15).
+func (pl *place) tellSubject(deliver func(*xmpp.Stanza)) {
+	for _, o := range pl.audience(uniform.JID{}) {
+		if !o.told {
+			o.told = true
+			deliver(o.subject("", pl.topic))
+		}
+	}
 }
 
 // memberAddress returns who an element of a list of members is, zero if that cannot be told. In 1.0 psyced shows its own people as

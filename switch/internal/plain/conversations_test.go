@@ -3,6 +3,8 @@ package plain
 import (
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/switchyard-im/switchyard/psyc"
 	"github.com/switchyard-im/switchyard/xmpp"
@@ -243,5 +245,48 @@ func TestAskedClients(t *testing.T) {
 		if got := to(method); got != want {
 			t.Errorf("%s goes to %s", method, got)
 		}
+	}
+}
+
+// TestSubjectEndsHistory: the subject comes behind what was said before (XEP-0045 section 7.2.15), of which nothing tells the end.
+func TestSubjectEndsHistory(t *testing.T) {
+	history := strings.Replace(cast("~ada", ":_nick\tada\n:_time_place\t1795360919\n", "_message_public\nhi"), "\n\n", "\n:_target\t"+here+"\n\n", 1)
+	live := cast("~ada", ":_nick\tada\n", "_message_public\nhi")
+	for _, test := range []struct {
+		name  string
+		lines []string
+		want  string
+		late  bool // the subject has to wait until it is clear that nothing more comes
+	}{
+		{"history alone", []string{history, history}, "body body", true},
+		{"nothing", nil, "", true},
+		{"something new", []string{history, live}, "body subject body", false},
+		{"the topic itself", []string{history, strings.Replace(cast("@bar", ":_topic\tmilk\n", "_status_place_topic"), "\n\n", "\n:_target\t"+here+"\n\n", 1)}, "body subject", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k := newTalk(t)
+				late := make(chan *xmpp.Stanza, 1)
+				k.Late = func(s *xmpp.Stanza) { late <- s }
+				e := k.out("<presence from='cleo@peer.example/desk' to='*bar@psyced.example/cleo'><x xmlns='http://jabber.org/protocol/muc'/></presence>")
+				k.in(strings.Replace(reply("@bar", "_echo_place_enter", ":_topic\ttea\n"), "TAG", e.Packets[0].Routing.Get("_tag").String(), 1))
+				var got []string
+				for _, l := range test.lines {
+					for _, s := range k.in(l).Stanzas {
+						child, _ := firstChild(s)
+						got = append(got, child.Name().Local)
+					}
+				}
+				if strings.Join(got, " ") != test.want {
+					t.Errorf("got %q, want %q", got, test.want)
+				}
+				time.Sleep(time.Second)
+				synctest.Wait()
+				if (len(late) > 0) != test.late {
+					t.Errorf("late: %v", len(late) > 0)
+				}
+				k.Close()
+			})
+		})
 	}
 }

@@ -52,9 +52,10 @@ func (e *Effect) deliver(s *xmpp.Stanza) { e.Stanzas = append(e.Stanzas, s) }
 
 // A Peer is a domain beyond the profile, and what we remember of the conversation with it, on whatever circuits it takes place:
 // psyced answers on the one and casts on the other. It is safe for concurrent use. It has no goroutine; while requests wait for
-// their answers it has a timer.
+// their answers, or somebody has just entered a place, it has a timer.
 type Peer struct {
-	// Late gets the errors about requests that were not answered in time. It may be nil, and is called without locks.
+	// Late gets what is due without a packet: the errors about requests that were not answered in time, and the subject of a place
+	// that has no more history. It is called without locks. It may be nil: then there are no such errors, and the subject comes first.
 	Late func(*xmpp.Stanza)
 
 	mu      sync.Mutex

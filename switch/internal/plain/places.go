@@ -46,6 +46,7 @@ type occupant struct {
 	room   uniform.JID // the place as the client spells it, bare
 	nick   string
 	inside bool
+	told   bool // the subject, which comes behind the history
 }
 
 // maxMembers bounds what is remembered of one place.
@@ -182,7 +183,7 @@ func (p *Peer) outPlacePresence(e *Effect, s *xmpp.Stanza, pl *place) error {
 	if o = p.enter(pl, s.From, s.To.Bare(), nick); o == nil {
 		return xmpp.ResourceConstraint
 	}
-	o.inside = false // who enters again wants to be told again who is there
+	o.inside, o.told = false, false // who enters again wants to be told again who is there
 	q := p.packet(s.From, pl.jid, "_request_enter", "")
 	tag := p.ask(s, pl.jid, o)
 	if tag == "" {
