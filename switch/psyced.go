@@ -29,16 +29,15 @@ type neighbours struct {
 	asking  map[string]func()    // what to do when the question of that tag is answered, by whatever circuit
 }
 
-// leave returns the stanzas by which all stays in rooms end, of our people with the neighbours and of theirs with us.
-func (n *neighbours) leave() (out, in []*xmpp.Stanza) {
+// leave returns the stanzas by which the stays of our people in places of neighbours end.
+func (n *neighbours) leave() (all []*xmpp.Stanza) {
 	n.mu.Lock()
 	known := slices.Collect(maps.Keys(n.known))
 	n.mu.Unlock()
 	for _, p := range known {
-		o, i := p.Leave()
-		out, in = append(out, o...), append(in, i...)
+		all = append(all, p.Leave()...)
 	}
-	return out, in
+	return all
 }
 
 // close ends what waits for answers.
@@ -81,14 +80,10 @@ func (l *Link) neighbours() *neighbours {
 	return &l.alone
 }
 
-// takeLeave ends the stays in rooms, which nobody could speak of after us.
+// takeLeave ends the stays of our people in places of neighbours: who enters is known here alone.
 func (r *Router) takeLeave(ctx context.Context) {
-	out, in := r.neighbours.leave()
-	for _, s := range out {
+	for _, s := range r.neighbours.leave() {
 		r.reply(ctx, s, insist)
-	}
-	for _, s := range in {
-		r.inject(s)
 	}
 }
 

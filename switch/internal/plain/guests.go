@@ -42,6 +42,9 @@ func (p *Peer) toRoom(e *Effect, m mail, r *room) error {
 	g := r.guests[m.from.Bare()]
 	if g != nil {
 		g.spelled = m.source
+		if _, known := r.members[g.nick]; !known && nickOf(m) != "" {
+			g.nick = nickOf(m) // who was inside before we were started
+		}
 	}
 	switch {
 	case m.is("_request_enter", "_request_context_enter"):
@@ -275,28 +278,6 @@ func (p *Peer) wait(m mail, method string) string {
 	id := rand.Text()[:16]
 	p.asking.Put(id, query{method: method, source: m.source, target: m.target, tag: tagOf(m)}, time.Now().Add(rowLife), maxRows)
 	return id
-}
-
-// Leave returns the stanzas by which all stays end, of our people in places of theirs and of their people in rooms of ours: out is to be
-// sent to the peer, in is for the rooms. Their people hear it in the name of the room, of which nothing may arrive any more.
-func (p *Peer) Leave() (out, in []*xmpp.Stanza) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.closing = true
-	for _, pl := range p.places {
-		for _, o := range pl.audience(uniform.JID{}) {
-			out = append(out, &xmpp.Stanza{Kind: xmpp.Presence, Type: "unavailable", From: o.full, To: o.at(o.nick)})
-		}
-	}
-	for _, r := range p.rooms {
-		for _, g := range r.audience() {
-			in = append(in, p.parting(r, g))
-			s := &xmpp.Stanza{Kind: xmpp.Presence, Type: "unavailable", From: in[len(in)-1].To, To: g.full()}
-			_ = s.SetRaw([]byte("<x xmlns='" + nsMUCUser + "'><item affiliation='none' role='none'/><status code='110'/><status code='332'/></x>"))
-			out = append(out, s)
-		}
-	}
-	return out, in
 }
 
 // bodyMembership and the like are what people read whose client has no words for the method.

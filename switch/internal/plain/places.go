@@ -230,6 +230,20 @@ func (p *Peer) outLeave(e *Effect, s *xmpp.Stanza, o *occupant) {
 	p.leave(o)
 }
 
+// Leave returns the stanzas, for the peer, by which the stays of our people in its places end, since nobody else knows which client it is
+// that entered. Each client hears that it was not its own wish. Guests of our rooms stay: what their rooms say makes them known again.
+func (p *Peer) Leave() (all []*xmpp.Stanza) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closing = true
+	for _, pl := range p.places {
+		for _, o := range pl.audience(uniform.JID{}) {
+			all = append(all, &xmpp.Stanza{Kind: xmpp.Presence, Type: "unavailable", From: o.full, To: o.at(o.nick)})
+		}
+	}
+	return all
+}
+
 // parted are the status codes of one's own leaving.
 func (p *Peer) parted() []string {
 	if p.closing {

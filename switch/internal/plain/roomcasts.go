@@ -214,7 +214,7 @@ func (p *Peer) left(e *Effect, s *xmpp.Stanza, r *room, g *guest) {
 	q := r.answers(g, method, body)
 	q.Entity.Set("_nick", g.nick)
 	e.send(q)
-	if inside && !p.closing && len(r.audience()) > 0 {
+	if inside && len(r.audience()) > 0 {
 		p.announce(e, r, gone, g.nick)
 	}
 	delete(r.members, g.nick)

@@ -330,41 +330,37 @@ func TestKinds(t *testing.T) {
 	if len(k.rooms) != 0 || len(e.Packets) != 1 || e.Packets[0].Routing.Get("_context") != nil {
 		t.Errorf("%q", telling(e))
 	}
-	// A room that we know nothing of, since we were started after its guest had come.
-	k = newTalk(t)
-	k.knows()
-	if got := telling(k.out(groupchat("Cleo", "ada", "1", "<body>hi</body>"))); got != `[@bar xmpp:BAR/Cleo]> _message_public nick=Cleo "hi"` {
-		t.Errorf("of a room from before: %q", got)
-	}
 }
 
-// TestStaysEnd: when we stop, everybody in a room of the other side is told.
+// TestStaysEnd: when we stop, our people leave their places, and guests of our rooms are known again later.
 func TestStaysEnd(t *testing.T) {
-	k := newTalk(t)
+	k := inBar(t, psyc.PSYC09)
 	k.knows()
 	k.in(asks("ada", "bar", "_request_enter"))
 	k.out(shows("ada", "ada", "", ofAda, "110"))
-	e := k.out("<presence from='cleo@peer.example/desk' to='*bar@psyced.example/cleo'><x xmlns='http://jabber.org/protocol/muc'/></presence>")
-	k.in(":_source\tpsyc://psyced.example/@bar\n:_target\t" + here + "\n:_tag_reply\t" + e.Packets[0].Routing.Get("_tag").String() + "\n\n:_nick\tcleo\n_echo_place_enter\n.\n")
-	out, in := k.Leave()
-	if len(in) != 1 || in[0].Type != "unavailable" || in[0].To.String() != "bar@rooms.peer.example/ada" {
-		t.Errorf("to our rooms: %v", in)
+	left := k.Leave()
+	if len(left) != 2 {
+		t.Fatalf("%v", left)
 	}
-	if len(out) != 2 {
-		t.Fatalf("to the peer: %v", out)
-	}
-	for i, want := range []string{
-		"~cleo>@bar _request_leave nick=cleo\n<presence from='*bar@psyced.example/cleo' to='cleo@peer.example/desk' type='unavailable'>" +
-			"<x xmlns='muc#user'><item affiliation='none' role='none' jid='cleo@peer.example'/><status code='110'/><status code='332'/></x></presence>",
-		"@bar>~ada _echo_place_leave_netburp nick=ada",
-	} {
-		if got := telling(k.out(string(out[i].Append(nil)))); got != want {
+	for i, who := range []string{"cleo", "dan"} {
+		want := "~" + who + ">@bar _request_leave nick=" + who + "\n<presence from='*bar@psyced.example/" + who + "' to='" + who + "@peer.example/desk' type='unavailable'>" +
+			"<x xmlns='muc#user'><item affiliation='none' role='none' jid='" + who + "@peer.example'/><status code='110'/><status code='332'/></x></presence>"
+		if got := telling(k.out(string(left[i].Append(nil)))); got != want {
 			t.Errorf("got\n%s\nwant\n%s", got, want)
 		}
 	}
-	if len(k.rooms)+len(k.places)+k.inPlaces != 0 {
-		t.Errorf("%d rooms, %d places, %d in them", len(k.rooms), len(k.places), k.inPlaces)
+	if len(k.places) != 0 || k.inPlaces != 1 {
+		t.Errorf("%d places, %d in them", len(k.places), k.inPlaces)
 	}
+	k = newTalk(t)
+	k.knows()
+	k.steps([]step{
+		{groupchat("Cleo", "ada", "1", "<body>hi</body>"), `[@bar xmpp:BAR/Cleo]> _message_public nick=Cleo "hi"`},
+		{strings.Replace(talks("ada", "bar", "hello"), "_nick\tada", "_nick\tAda", 1), strings.Replace(fmt.Sprintf(speaks, "ada", "hello"), ">ada<", ">Ada<", 1)},
+		{groupchat("Ada", "ada", "2", "<body>hello</body>"), `[@bar ~ada]> _message_public nick=Ada "hello"`},
+		{strings.Replace(asks("ada", "bar", "_request_leave"), "_nick\tada", "_nick\tAda", 1), strings.Replace(fmt.Sprintf(parts, "ada"), "BAR/ada", "BAR/Ada", 1)},
+		{shows("Ada", "ada", "unavailable", "", "110"), "@bar>~ada _echo_place_leave t-ada nick=Ada"},
+	})
 }
 
 // TestUncast: what a circuit could not write is sent again, once for all.
