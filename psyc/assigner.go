@@ -6,7 +6,7 @@ package psyc
 // address and become a message to somebody. _context is never assigned; it is for single packets.
 //
 // Assignments last as long as a circuit: every circuit begins with a new Assigner. It is for PSYC 1.0, and for peers that
-// agreed to it.
+// agreed to it. Values of more than 1 KiB are not assigned. A [Circuit] has one where the peer has [ModuleState].
 //
 // The zero Assigner has assigned nothing. It is for one goroutine, the one that decides the order of the packets.
 type Assigner struct {
@@ -23,15 +23,19 @@ type assignment struct {
 // the same to the peer. What it changes is p.Routing, in a copy, and the Assigner: if p is not written, or not known to
 // have been, call Doubt.
 func (a *Assigner) Assign(p *Packet) {
-	routing := make(Vars, 0, len(p.Routing)+2)
-	routing = a.source.apply(routing, p.Routing, "_source")
-	routing = a.target.apply(routing, p.Routing, "_target")
-	for _, v := range p.Routing {
+	p.Routing = a.assign(make(Vars, 0, len(p.Routing)+2), p.Routing)
+}
+
+// assign appends what has to be written so that the peer has header.
+func (a *Assigner) assign(dst, header Vars) Vars {
+	dst = a.source.apply(dst, header, "_source")
+	dst = a.target.apply(dst, header, "_target")
+	for _, v := range header {
 		if v.Name != "_source" && v.Name != "_target" {
-			routing = append(routing, v)
+			dst = append(dst, v)
 		}
 	}
-	p.Routing = routing
+	return dst
 }
 
 // Doubt says that the peer may or may not have what was assigned last. Everything is assigned anew, or cancelled.
@@ -45,6 +49,8 @@ func (a *assignment) apply(dst, header Vars, name string) Vars {
 		return append(dst, Var{Op: Set, Name: name, Value: Value{}})
 	case len(value) == 0, a.value != nil && string(a.value) == string(value):
 		return dst
+	case len(value) > maxAssigned:
+		return append(dst, Var{Op: Set, Name: name, Value: value})
 	}
 	a.made, a.value = true, append(a.value[:0], value...)
 	return append(dst, Var{Op: Assign, Name: name, Value: value})

@@ -92,6 +92,10 @@ type Config struct {
 	Requests int // requests of ours that may wait for their reply; 1024
 	Hosts    int // hosts that the peer may prove, and decisions about pairs of hosts that are remembered; 4096
 
+	// RepeatAddresses makes every packet carry the whole of its routing header, in both directions. Without it, circuits in the 1.0
+	// syntax between peers of the profile leave out what has not changed since the packet before, see [ModuleState].
+	RepeatAddresses bool
+
 	HandshakeTimeout time.Duration // until the peer's first line and, where one must come, its greeting; 30 s
 	GreetingWait     time.Duration // for the greeting of a peer that need not send one; 2 s
 	Ping             time.Duration // silence of the peer before a keep-alive; 1 minute, negative: never
@@ -268,7 +272,7 @@ func newCircuit(conn net.Conn, cfg *Config, initiator bool) *Circuit {
 		done:      make(chan struct{}),
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
-	c.cfg.Modules = c.cfg.HostProofs.modules(c.cfg.Sessions.modules(c.cfg.Modules))
+	c.cfg.Modules = c.cfg.stateModules(c.cfg.HostProofs.modules(c.cfg.Sessions.modules(c.cfg.Modules)))
 	c.attesting.busy = make(chan struct{}, maxAttesting)
 	c.profile = c.cfg.Profile
 	if u, err := uniform.Parse(c.cfg.Self); err == nil {

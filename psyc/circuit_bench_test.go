@@ -8,6 +8,12 @@ import (
 
 // One message over a circuit on a loopback connection, sent, checked and received.
 func BenchmarkCircuit(b *testing.B) {
+	for name, cfg := range map[string]func(string) *Config{"plain": config, "state": profiled} {
+		b.Run(name, func(b *testing.B) { benchmarkCircuit(b, cfg) })
+	}
+}
+
+func benchmarkCircuit(b *testing.B, config func(string) *Config) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Skip(err)

@@ -27,6 +27,7 @@ func FuzzCircuit(f *testing.F) {
 		"|\n:_context\t" + ada + "\n\n_request_circuit_shutdown\n|\n\n_error_x\n|\n",
 		"|\n\n:_understand_modules\t_switchyard_hosts\n_notice_circuit_established\n|\n\n:_uniform_source\tpsyc://b.example/\n:_uniform_target\tpsyc://a.example/\n:_challenge\t0123456789abcdef\n_request_proof_host\n|\n",
 		"|\n\n:_uniform_source\tpsyc://a.example/\n_notice_withdrawal_host\n|\n:_source\t" + ada + "\n\n_message\nhello\n|\n",
+		stateGreeting + "=_source\t" + ada + "\n=_target\t" + bea + "\n\n_message\n|\n\n_message\n|\n:_source\t\n:_target\t\n|\n=_context\t" + ada + "\n|\n",
 		"GET / HTTP/1.0\r\n\r\n",
 	} {
 		f.Add([]byte(seed), false)
@@ -37,6 +38,7 @@ func FuzzCircuit(f *testing.F) {
 			conn, w := newWire(t)
 			cfg := config("b.example")
 			cfg.Switched = switched
+			cfg.Modules = []string{ModuleProfile}
 			cfg.HostProofs = &HostProofs{
 				Export:      exporter("one"),
 				Certificate: func(string) (*tls.Certificate, error) { return nil, errors.New("none") },

@@ -51,7 +51,7 @@ func TestConversation(t *testing.T) {
 				if b.Syntax() != syntax || !a.Profile() || !b.Profile() {
 					t.Errorf("syntax %v, profile %v %v", b.Syntax(), a.Profile(), b.Profile())
 				}
-				if g := a.Peer(); g.Root != "psyc://b.example/" || g.Implementation != "Switchyard" || len(g.Understands) != 2 {
+				if g := a.Peer(); g.Root != "psyc://b.example/" || g.Implementation != "Switchyard" || len(g.Understands) != 3 {
 					t.Errorf("greeting of b: %+v", g)
 				}
 				fromA, fromB := collect(b), collect(a)

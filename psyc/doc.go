@@ -75,8 +75,8 @@
 //
 // Variables with the operators [Assign], [Augment] and [Diminish] change what holds for the packets that follow: on a
 // circuit the header that need not be repeated, in a context what all members know. A [State] holds that, brings
-// packets up to date with it, and answers queries and resyncs. A [Circuit] has one and applies it; the state of a
-// context belongs to the program.
+// packets up to date with it, and answers queries and resyncs. A [Circuit] has one and applies it, and between peers of the
+// profile it assigns by itself, see "Routing state"; the state of a context belongs to the program.
 //
 // # Texts
 //
@@ -96,6 +96,7 @@
 //	digits of a length                                     64, and the length below 2^62
 //	variables of a state                  State.Vars       64
 //	names and values of a state           State.Bytes      64 KiB
+//	addresses assigned with ModuleState                    2, 1 KiB each
 //	values filled into a template                          64 KiB
 //	packets waiting to be written         Config.Queue     256 KiB
 //	requests waiting for a reply          Config.Requests  1024

@@ -346,6 +346,7 @@ func (c *Circuit) note(p *Packet) {
 		c.out.set(c.renderer())
 	}
 	c.useSessions()
+	c.useState()
 }
 
 // speak makes syntax that of the circuit.

@@ -22,6 +22,10 @@ type input struct {
 	next  *Packet // read ahead by Handshake
 	state assigned
 	hosts hostCache
+
+	inherits  bool      // ModuleState is in use, and inherited is the state
+	inherited inherited //
+
 	over  bool   // what was read ended the circuit
 	croak *Error // the last packet, if it was a complaint to the circuit
 
@@ -206,7 +210,7 @@ func (in *input) read() (*Packet, error) {
 		if syn == PSYC09 {
 			answer = in.state.entity.Answer(p)
 		}
-		err = in.state.apply(p, syn)
+		err = in.bring(p, syn)
 		if answer != nil && in.c.own(p) {
 			in.c.answer(answer)
 		}

@@ -31,6 +31,7 @@ type outbox struct {
 
 	mu       sync.Mutex
 	render   Renderer
+	short    abbreviator
 	buf      []byte
 	marks    []mark        // one for each packet in buf
 	spare    []byte        // the buffer that the writer is done with
@@ -113,7 +114,11 @@ func (o *outbox) addNumbered(ctx context.Context, p *Packet, own, keep bool) (nu
 	if err := o.append(p, own); err != nil {
 		return 0, err
 	}
-	return o.sent.push(o.buf[start:], keep), nil
+	wire := o.buf[start:]
+	if keep {
+		wire = o.short.whole(&o.render, p, wire)
+	}
+	return o.sent.push(wire, keep), nil
 }
 
 // wait waits for room, or for what else may change. It needs the lock, and does without while it waits.
@@ -145,7 +150,7 @@ func (o *outbox) append(p *Packet, own bool) error {
 	if o.render.Syntax == PSYC09 {
 		p = withTagReply(p)
 	}
-	buf, err := o.render.Append(o.buf, p)
+	buf, err := o.short.append(o.buf, &o.render, p)
 	if err != nil {
 		return err
 	}
@@ -201,6 +206,7 @@ func (o *outbox) take() (buf []byte, marks []mark, more bool) {
 		return nil, nil, true
 	}
 	buf, marks = o.buf, o.marks
+	o.short.take()
 	o.buf, o.marks = o.spare, o.sparem
 	o.spare, o.sparem = nil, nil
 	o.lastSent = time.Now()
@@ -222,6 +228,7 @@ func (o *outbox) wrote(buf []byte, marks []mark, n int) {
 		start = marks[done].end
 		done++
 	}
+	o.short.wrote(buf[:start])
 	rest := append([]byte(nil), buf[start:]...)
 	var restm []mark
 	for _, m := range marks[done:] {
@@ -333,18 +340,21 @@ func (o *outbox) unsentCount() int {
 func (o *outbox) unsent() []*Packet {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return append(o.parse(o.buf, o.marks), o.parse(o.held, o.heldm)...)
+	return append(o.parse(o.buf, o.marks, o.short.waiting), o.parse(o.held, o.heldm, o.short.held)...)
 }
 
-// parse parses packets of Send.
-func (o *outbox) parse(buf []byte, marks []mark) (packets []*Packet) {
+// parse parses packets of Send, of which the first inherits in.
+func (o *outbox) parse(buf []byte, marks []mark, in inherited) (packets []*Packet) {
+	in = in.clone()
 	start := 0
 	for _, m := range marks {
-		if !m.own {
-			var p Packet
-			if _, err := p.Parse(buf[start:m.end], o.render.Syntax); err == nil {
-				packets = append(packets, p.Clone())
-			}
+		var p Packet
+		_, err := p.Parse(buf[start:m.end], o.render.Syntax)
+		if err == nil && o.short.on {
+			err = in.apply(&p)
+		}
+		if err == nil && !m.own {
+			packets = append(packets, p.Clone())
 		}
 		start = m.end
 	}

@@ -44,10 +44,6 @@ var (
 
 	// ErrUnacknowledged means that the peer has acknowledged nothing for [Sessions.Timeout], although there was something.
 	ErrUnacknowledged = errors.New("psyc: peer acknowledges nothing")
-
-	// ErrRoutingState refuses a packet that changes the state of the circuit, or does without a part of it: a session can outlive the
-	// circuit, so that its packets carry the whole of their routing headers.
-	ErrRoutingState = errors.New("psyc: routing state in a session")
 )
 
 // A SessionID names a session: 128 random bits, which nobody but its two sides knows.

@@ -19,7 +19,8 @@
 // From there on both sides count the packets of that direction, from 1. All packets count but those of the circuit
 // itself: empty ones, those without _source, _target and _context, and greeting and shutdown, which may have a root entity as source. Packets
 // that the receiver refuses count like all others. No packet carries its number. A packet that counts sets the whole of its routing header
-// with the operator ":" and no empty value, as the state of a circuit ends with it.
+// with the operator ":" and no empty value, as the state of a circuit ends with it; where "Routing state" is in use, that is what it is once the
+// state has been applied.
 //
 // A packet has been received when the receiver has done with it what it answers for: it has been handed to the program that it is
 // for, or refused. (Here: when the body of the loop over [Circuit.Packets] is through with it.) Until then it may come again, afterwards it must not.

@@ -228,6 +228,7 @@ func (o *outbox) hold() {
 	o.deaf, o.shut = true, true
 	o.makeRoom()
 	o.held, o.heldm = o.buf, o.marks
+	o.short.hold()
 	o.buf, o.marks = nil, nil
 }
 

@@ -90,7 +90,7 @@ func TestSessionAcknowledges(t *testing.T) {
 // Circuits break again and again, at any byte and in any state of the conversation: what comes is what was sent, once and in
 // order.
 func TestSessionResumed(t *testing.T) {
-	const packets, cuts = 2000, 40
+	const packets, cuts = 5000, 40
 	for seed := range uint64(4) {
 		synctest.Test(t, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 0))
@@ -106,7 +106,7 @@ func TestSessionResumed(t *testing.T) {
 				a, b, cut := counted(t, counting("a.example", as), counting("b.example", bs))
 				limit := packets + 1
 				if breaks < cuts {
-					limit = len(came) + random.IntN(2*packets/cuts)
+					limit = len(came) + random.IntN(100)
 				}
 				done := make(chan struct{})
 				go func() {

@@ -67,6 +67,9 @@
 // does not take that. Proofs end with the certificate, or after 24 hours, and links that rest on them are closed in order. Another pair of domains is asked for with
 // _request_authorization (_uniform_source, _uniform_target); a pair that cannot be proved on this connection, see below, gets one of its own.
 //
+// On circuits between two that know psyc.ModuleState a packet does not repeat the addresses of the one before, which saves about a sixth of the
+// bytes of conversations; Config.PSYC.RepeatAddresses switches that off.
+//
 // # Domains that come and go
 //
 // [Hosts] is asked whenever it matters: for every TLS handshake by the server name, for every proof, for every stanza. Domains come, and certificates change,

@@ -293,7 +293,8 @@ func TestForgedPackets(t *testing.T) {
 		{"two sources the other way", banker + source + target + text, "_error_illegal_protocol_variable"},
 		{"two targets", source + target + ":_target\tpsyc://bank.example/~ceo\n" + text, "_error_illegal_protocol_variable"},
 		{"assigned source", "=_source\tpsyc://bank.example/~ceo\n|\n" + target + text, "_error_rejected_relay_incoming"},
-		{"assigned context", "=_context\tpsyc://bank.example/@board\n|\n" + source + target + text, "_error_rejected_relay_incoming"},
+		{"assigned context", "=_context\tpsyc://bank.example/@board\n|\n" + source + target + text, "_failure_unsupported_modifier"},
+		{"source behind another one", "=_source\tpsyc://evil.example/~mallory\n" + target + text + banker + target + text, "_error_rejected_relay_incoming"},
 		{"augmented source", source + "+_source\tpsyc://bank.example/~ceo\n" + target + text, "_failure_unsupported_modifier"},
 		{"queried source", "?_source\t\n" + target + text, "_failure_unsupported_modifier"},
 		{"updated source", source + "@_source\tpsyc://bank.example/~ceo\n" + target + text, "_failure_unsupported_modifier"},
@@ -320,10 +321,10 @@ func TestForgedPackets(t *testing.T) {
 			c.prove()
 			c.send(switching)
 			c.until("</switched>")
-			c.send("|\n\n:_understand_modules\t_switchyard\n_notice_circuit_established\n|\n")
+			c.send("|\n\n:_understand_modules\t_switchyard;_switchyard_state\n_notice_circuit_established\n|\n")
 			c.send(tt.say)
 			c.until(tt.want)
-			f.unharmed(t, "evil.example", tt.want == "")
+			f.unharmed(t, "evil.example", tt.want == "" || tt.name == "source behind another one")
 		})
 	}
 }
