@@ -248,12 +248,8 @@ func (o *outbox) sleep() bool {
 		return false
 	}
 	o.asleep.Store(true)
-	select {
-	case <-o.wake: // who has signalled may have been too early to find nobody awake
-		return !o.asleep.CompareAndSwap(true, false)
-	default:
-		return true
-	}
+	// Who has signalled may have been too early to find nobody awake.
+	return len(o.wake) == 0 || !o.asleep.CompareAndSwap(true, false)
 }
 
 // trim gives back what an idle circuit does not need.
