@@ -150,6 +150,9 @@ func (l *Link) acknowledged(n uint64) {
 // undelivered returns, after the end of the link, what it took and what its peer may not have: it goes first by the next one. unsent is
 // how much of it has not been written. doubt gets what may have arrived or not, and does not go again.
 func (l *Link) undelivered(doubt func(*queued)) (left []*queued, unsent int) {
+	l.turn <- struct{}{} // who is about to send finds that the link has ended, or has counted what it sent
+	numbered := l.numbered
+	<-l.turn
 	given := l.unsent()
 	if _, circuit := l.carrier(); circuit != nil {
 		if session, ok := circuit.Session(); ok {
@@ -166,7 +169,7 @@ func (l *Link) undelivered(doubt func(*queued)) (left []*queued, unsent int) {
 		}
 	}
 	if stream, _ := l.carrier(); stream != nil {
-		return l.streamed(stream, len(given), doubt), len(given)
+		return l.streamed(stream, numbered-min(numbered, uint64(len(given))), len(given) == 0, doubt), len(given)
 	}
 	for _, s := range given {
 		left = append(left, &queued{Stanza: s, at: time.Now()})
@@ -174,13 +177,10 @@ func (l *Link) undelivered(doubt func(*queued)) (left []*queued, unsent int) {
 	return left, len(given)
 }
 
-// streamed is undelivered for a stream, of which the last stanzas are unsent. What was sent and not acknowledged is not sent
-// again: it is in doubt.
-func (l *Link) streamed(stream *xmpp.Stream, unsent int, doubt func(*queued)) (left []*queued) {
-	l.turn <- struct{}{}
-	written := l.numbered - min(l.numbered, uint64(unsent))
-	<-l.turn
-	if unsent == 0 && stream.PeerClosed() && errors.Is(stream.Err(), xmpp.ErrClosed) {
+// streamed is undelivered for a stream on which so many stanzas were written, which may be all. What was written and not acknowledged is not
+// sent again: it is in doubt.
+func (l *Link) streamed(stream *xmpp.Stream, written uint64, all bool, doubt func(*queued)) (left []*queued) {
+	if all && stream.PeerClosed() && errors.Is(stream.Err(), xmpp.ErrClosed) {
 		l.acknowledged(written) // the peer has read everything in front of our closing tag
 	}
 	l.acknowledged(stream.Acknowledged())
