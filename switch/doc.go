@@ -114,12 +114,11 @@
 // handled which came by the link before. A stanza that was given to a link and not written when the link broke goes first by the next one.
 // What becomes of one that was written depends on what the other side is:
 //
-//   - Another Switchyard, by PSYC, where both have set Config.PSYC.Sessions: exactly once. Stanzas in flight are kept until the peer has acknowledged them; when the link breaks the peer
-//     says by the next one how far it got, and the rest goes again (see "Sessions" in package psyc). Only if it cannot tell, because it has
-//     been started anew, is the rest in doubt: messages and presence then go again, marked by a delay element (XEP-0203) that
-//     says so, and requests (iq get and set) bounce with remote-server-timeout.
-//     It is off unless asked for: a server that stops in the middle of a flood may leave its peer in doubt about the last stanzas, which then bounce
-//     although they have arrived.
+//   - Another Switchyard, by PSYC: exactly once. Stanzas in flight are kept until the peer has acknowledged them; when the link breaks the peer
+//     says by the next one how far it got, and the rest goes again (see "Sessions" in package psyc). A peer that stops says so before it goes.
+//     Only if it cannot tell, because it has been started anew, is the rest in doubt: messages and presence then go again, marked by a delay element (XEP-0203) that
+//     says so, and requests (iq get and set) bounce with remote-server-timeout. What is in doubt when its domain is given up bounces with
+//     the text "It may have arrived." [Router].NoSessions switches all of this off.
 //   - An XMPP server, or a PSYC server without the module: at most once. What was in flight when the link broke does not go again. Over XMPP what the
 //     server has not acknowledged (XEP-0198) is counted, logged and told to [Trace].Unacknowledged; if it does not acknowledge, that is
 //     what was sent in the last minute, up to 10,000 stanzas.
@@ -146,7 +145,7 @@
 //
 //	domain not reached    local, remote, stanzas (that bounce), error
 //	session lost          the link, stanzas (in doubt), error
-//	stanzas unacknowledged the link, stanzas (how many), from, to, kind, id (of the first)
+//	stanzas unacknowledged the link, or local and remote, stanzas (how many), from, to, kind, id (of the first)
 //	store failed          error
 //	packet refused        the link, from, error
 //	answer not sent       from, to, error: nobody will hear of what was refused

@@ -18,12 +18,10 @@ func TestDoubt(t *testing.T) {
 		w := newTown(t)
 		doubt := make(map[string]bool)
 		north := w.add("10.0.0.1", plain("north.example"), func(y *yard) {
-			counts(y)
 			y.Trace.Unacknowledged = func(s *xmpp.Stanza) { doubt[s.ID] = true }
 		})
 		stuck := make(chan struct{})
 		south := w.add("10.0.0.2", plain("south.example"), func(y *yard) {
-			counts(y)
 			y.Handler = psycswitch.HandlerFunc(func(_ context.Context, _ psycswitch.Sender, s *xmpp.Stanza) error {
 				y.take(s)
 				if s.ID == "m1" {
@@ -50,7 +48,7 @@ func TestDoubt(t *testing.T) {
 		w.resolver.Domains["south.example"] = []psycswitch.Hint{{Protocol: psycswitch.XMPP, Addr: "10.0.0.3" + port}}
 		south.cut()
 		close(stuck)
-		heir := w.add("10.0.0.3", plain("south.example"), counts)
+		heir := w.add("10.0.0.3", plain("south.example"), nil)
 		w.startOne(heir)
 		for _, want := range []string{"m1", "p", "r"} {
 			s := heir.next()

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/switchyard-im/switchyard/psyc"
 	"github.com/switchyard-im/switchyard/xmpp"
 )
 
@@ -41,6 +42,10 @@ type Router struct {
 
 	// Intake bounds what others may open.
 	Intake IntakeLimits
+
+	// NoSessions has circuits to other Switchyards count no packets, so that what is in flight when one breaks is lost. It is for
+	// comparisons and for peers that count wrongly. Otherwise Config.PSYC.Sessions is used, or one with the default limits.
+	NoSessions bool
 
 	mu        sync.Mutex
 	state     routerState
@@ -169,6 +174,12 @@ func (r *Router) start(run, taking context.Context, turnAway context.CancelFunc,
 	r.arrivals = new(arrivals)
 	if r.PSYC.Instance == ([16]byte{}) {
 		rand.Read(r.PSYC.Instance[:]) // two routers of one process are not one another
+	}
+	switch {
+	case r.NoSessions:
+		r.PSYC.Sessions = nil
+	case r.PSYC.Sessions == nil:
+		r.PSYC.Sessions = new(psyc.Sessions)
 	}
 	r.delivered = func(done []*queued) { r.forget(done...) }
 	feature := r.newDialback(r.Secret == nil)

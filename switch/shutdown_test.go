@@ -88,8 +88,8 @@ func TestShutdownUnderLoad(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					w := newTown(t)
 					all := newLedger()
-					north := w.add("10.0.0.1", plain("north.example"), func(y *yard) { all.watch(y); counts(y) })
-					south := w.add("10.0.0.2", plain("south.example"), func(y *yard) { y.Protocols = protocol; all.watch(y); counts(y) })
+					north := w.add("10.0.0.1", plain("north.example"), all.watch)
+					south := w.add("10.0.0.2", plain("south.example"), func(y *yard) { y.Protocols = protocol; all.watch(y) })
 					w.start()
 					var floods sync.WaitGroup
 					floods.Go(func() { all.flood(north, "ada@north.example", "bob@south.example", 4000) })
@@ -114,8 +114,7 @@ func TestShutdownOfBoth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newTown(t)
 		all := newLedger()
-		both := func(y *yard) { all.watch(y); counts(y) }
-		north, south := w.add("10.0.0.1", plain("north.example"), both), w.add("10.0.0.2", plain("south.example"), both)
+		north, south := w.add("10.0.0.1", plain("north.example"), all.watch), w.add("10.0.0.2", plain("south.example"), all.watch)
 		w.start()
 		var floods sync.WaitGroup
 		floods.Go(func() { all.flood(north, "ada@north.example", "bob@south.example", 4000) })

@@ -60,7 +60,6 @@ func TestRestart(t *testing.T) {
 				life := &mortal{MemoryStore: stores[ip]}
 				lives = append(lives, life)
 				w.add(ip, plain(domain), func(y *yard) {
-					counts(y)
 					y.Store = life
 					y.Handler = psycswitch.HandlerFunc(func(_ context.Context, _ psycswitch.Sender, s *xmpp.Stanza) error {
 						mu.Lock()

@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/switchyard-im/switchyard/psyc"
 	psycswitch "github.com/switchyard-im/switchyard/switch"
 	"github.com/switchyard-im/switchyard/uniform"
 	"github.com/switchyard-im/switchyard/xmpp"
@@ -270,6 +269,3 @@ func (d *tide) take(s *xmpp.Stanza) {
 	}
 	d.next[key]++
 }
-
-// counts has a yard count packets and acknowledge them.
-func counts(y *yard) { y.PSYC.Sessions = new(psyc.Sessions) }
