@@ -20,6 +20,8 @@ type queued struct {
 	at  time.Time // when it was taken
 	key string    // in the store; "" if it is not there
 
+	superseded bool // something newer stands behind it in its outbox; Router.mu guards it
+
 	tail   *tail  // a link that has broken had taken it; nil: nobody has, or nobody got it
 	number uint64 // in the session of that link
 	again  bool   // it may have arrived before

@@ -28,6 +28,8 @@ type outbox struct {
 	items    []*queued
 	draining bool
 	room     chan struct{} // closed when items leave; nil while nobody waits for that
+
+	presence map[pairOfUsers]*queued // the newest among items
 }
 
 // QueueLimits bounds the stanzas that wait for a link; zero fields have the documented defaults. Errors that the router makes
@@ -122,6 +124,7 @@ func (r *Router) tryEnqueue(q *queued, p patience, here bool) (room <-chan struc
 	fair := r.queuedFor[key.remote]+size <= limit.Bytes-r.queued
 	if p == force || waiting < limit.Stanzas && fair {
 		o = r.outbox(key)
+		o.supersede(q)
 		o.items = append(o.items, q)
 		r.count(o, size)
 		r.wake(o)
@@ -172,9 +175,23 @@ func (r *Router) wake(o *outbox) {
 }
 
 // head returns the first stanza of o, which stays there, or ends the draining and forgets the outbox.
-func (r *Router) head(o *outbox) (*queued, bool) {
+func (r *Router) head(o *outbox) (first *queued, ok bool) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
+	var dropped []*queued
+	for len(o.items) > 0 && o.items[0].superseded {
+		dropped = append(dropped, o.items[0])
+		r.takeOut(o, 0)
+	}
+	first, ok = r.begin(o)
+	r.mu.Unlock()
+	if len(dropped) > 0 {
+		r.forget(dropped...)
+	}
+	return first, ok
+}
+
+// begin is head; r.mu is held.
+func (r *Router) begin(o *outbox) (*queued, bool) {
 	if len(o.items) == 0 {
 		o.draining = false
 		delete(r.outboxes, o.route)
@@ -187,13 +204,23 @@ func (r *Router) head(o *outbox) (*queued, bool) {
 func (r *Router) remove(o *outbox, q *queued) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if o.items[0] == q {
+	at := 0
+	if o.items[0] != q {
+		at = slices.Index(o.items, q)
+	}
+	r.takeOut(o, at)
+}
+
+// takeOut is remove for what stands at a place; r.mu is held.
+func (r *Router) takeOut(o *outbox, at int) {
+	q := o.items[at]
+	if at == 0 {
 		o.items[0] = nil
 		o.items = o.items[1:]
 	} else {
-		at := slices.Index(o.items, q)
 		o.items = slices.Delete(o.items, at, at+1)
 	}
+	o.forgetPresence(q)
 	r.left(o, cost(q.Stanza))
 }
 
@@ -202,7 +229,7 @@ func (r *Router) empty(o *outbox) []*queued {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	items := o.items
-	o.items = nil
+	o.items, o.presence = nil, nil
 	var size int64
 	for _, q := range items {
 		size += cost(q.Stanza)
@@ -272,16 +299,23 @@ func (r *Router) drain(ctx context.Context, o *outbox) {
 			r.forget(q)
 			continue
 		}
+		if q.tail == nil && r.expire(ctx, o, q) {
+			continue
+		}
 		link, err := r.linkFor(ctx, o.route)
 		if err != nil {
-			r.giveUp(ctx, o, err)
+			if !r.persist(ctx, o, err) {
+				r.giveUp(ctx, o, err)
+			}
 			continue
 		}
 		if link == nil {
 			continue
 		}
-		q, _ = r.head(o) // a link that ended meanwhile may have given back what goes first
-		if q.tail != nil && !r.settle(ctx, o, q, link) {
+		if q, ok = r.head(o); !ok { // a link that ended meanwhile may have given back what goes first
+			return
+		}
+		if q.tail != nil && !r.settle(ctx, o, q, link) || r.expire(ctx, o, q) {
 			continue
 		}
 		err = link.give(ctx, q)

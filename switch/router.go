@@ -40,6 +40,11 @@ type Router struct {
 	// begins is sent again, marked as such by a delay element (XEP-0203).
 	Store Store
 
+	// Lifetimes bound how long anything waits for a link, and Persist has a domain that cannot be reached tried again, after ever longer
+	// pauses of a minute at most, until what waits for it has become too old. Otherwise all of it bounces as soon as the domain is given up.
+	Lifetimes Lifetimes
+	Persist   bool
+
 	// Intake bounds what others may open.
 	Intake IntakeLimits
 
@@ -50,6 +55,7 @@ type Router struct {
 	mu        sync.Mutex
 	state     routerState
 	run       context.Context // life of links and outboxes
+	taking    context.Context // ends when nothing new is taken from peers any more
 	turnAway  context.CancelFunc
 	listeners []net.Listener
 	outboxes  map[route]*outbox
@@ -167,7 +173,7 @@ func (r *Router) start(run, taking context.Context, turnAway context.CancelFunc,
 		return errors.New("psycswitch: Router without Hosts")
 	}
 	r.state = serving
-	r.run, r.turnAway, r.listeners = run, turnAway, listeners
+	r.run, r.taking, r.turnAway, r.listeners = run, taking, turnAway, listeners
 	r.links.all = make(map[*Link]bool)
 	r.links.byRoute = make(map[route]*Link)
 	r.links.dialling = make(map[string]*turn)
