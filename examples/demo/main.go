@@ -119,7 +119,8 @@ func report(out *printer, w *world, exchanges []exchange) error {
 		out.packet(p)
 	}
 	out.text("Now the stanzas. What PSYC has a word for is native: addresses, the text, the presence. The rest travels as it came, in",
-		"_jabber_XML, where a mark such as \u2401 stands for text that is native; so a user of PSYC sees a message, and one of XMPP loses nothing.")
+		"_jabber_XML, where a mark such as \u2401 stands for text that is native; so a user of PSYC sees a message, and one of XMPP loses nothing.",
+		"A variable behind = holds for the packets that follow, too, which leave it out.")
 	var lost int
 	for i, e := range exchanges {
 		p, err := packets.carrying(e)
@@ -149,7 +150,7 @@ func report(out *printer, w *world, exchanges []exchange) error {
 		rows = append(rows, []string{e.about, fmt.Sprint(x), fmt.Sprint(y), fmt.Sprintf("%+d %%", (y-x)*100/x)})
 	}
 	out.table(rows)
-	out.text("For one stanza to one person a packet is not shorter, because it names what it carries in full. What it saves is work: no escapes,",
+	out.text("The first packet to somebody is longer, because it names what it carries in full. What PSYC saves beside bytes is work: no escapes,",
 		"no XML parser on the way, any number of domains and both directions on one connection.")
 	if lost > 0 {
 		return fmt.Errorf("%d of %d stanzas changed on the way", lost, len(exchanges))

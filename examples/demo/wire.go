@@ -69,16 +69,20 @@ func split(c *tap.Conn) ([]piece, *packets, error) {
 	}
 	all := new(packets)
 	for _, d := range []tap.Direction{tap.Forward, tap.Backward} {
+		var state psyc.State // addresses that stay the same are left out
 		for rest := psycData[d]; len(rest) > 0; {
 			p := new(psyc.Packet)
 			n, err := p.Parse(rest, psyc.PSYC10)
 			if err != nil {
 				return nil, nil, fmt.Errorf("what %v wrote after the switch is no PSYC: %w", d, err)
 			}
+			if err := state.Apply(&p.Routing); err != nil {
+				return nil, nil, err
+			}
 			found := packet{piece{d, rest[:n]}, p.Clone()}
 			rest = rest[n:]
 			switch {
-			case p.Routing.Get("_source") != nil:
+			case len(p.Routing.Get("_source")) > 0:
 				all.stanzas = append(all.stanzas, found)
 			case p.Method != "" && p.Method != "_request_circuit_shutdown":
 				all.circuit = append(all.circuit, found)
