@@ -89,7 +89,8 @@ type Config struct {
 	verifying chan struct{} // holds a token for each dialback key that is being verified; nil: any number
 }
 
-// Hosts knows the domains that live here. It is asked again and again, so domains may come and go.
+// Hosts knows the domains that live here. It is asked again and again, so domains may come and go. One that has several certificates for a
+// domain is a [CertificateLister], too.
 type Hosts interface {
 	// Certificate returns domain's certificate, nil if it has none, or an error that wraps [ErrNotHosted] if it does not live
 	// here. Any other error means that it does, and that there is no certificate at the moment. It must not block for long, nor

@@ -72,7 +72,8 @@
 //
 // # Domains that come and go
 //
-// [Hosts] is asked whenever it matters: for every TLS handshake by the server name, for every proof, for every stanza. Domains come, and certificates change,
+// [Hosts] is asked whenever it matters: for every TLS handshake by the server name, for every proof, for every stanza; it may have several certificates for a
+// domain ([CertificateLister]). Domains come, and certificates change,
 // without a call and without a link that ends. A domain that others find here by SRV or CNAME is asked for by its own name, so that it needs no more than its certificate. When a domain leaves, [Router.Withdraw] stops what is sent from it and to it at once.
 //
 // A certificate in TLS names a few domains; a circuit on TLS carries any number. Two that understand the module psyc.ModuleHosts prove the

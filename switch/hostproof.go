@@ -43,11 +43,11 @@ func (l *Link) hostProofs(conn net.Conn) *psyc.HostProofs {
 	return &psyc.HostProofs{
 		Export: state.ExportKeyingMaterial,
 		Certificate: func(host string) (*tls.Certificate, error) {
-			cert, err := l.cfg.Hosts.Certificate(host)
-			if err == nil && cert == nil {
-				err = fmt.Errorf("psycswitch: no certificate for %s", host)
+			certs, err := l.cfg.certificates(host)
+			if err != nil {
+				return nil, err
 			}
-			return cert, err
+			return certs[0], nil
 		},
 		Verify: func(host string, chain []*x509.Certificate) (time.Time, error) {
 			if err := l.cfg.takesCertificate(chain[0], chain[1:], host); err != nil {

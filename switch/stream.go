@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/switchyard-im/switchyard/uniform"
 	"github.com/switchyard-im/switchyard/xmpp"
 )
 
@@ -125,19 +124,9 @@ func (l *Link) startTLS() xmpp.Feature {
 
 // tls asks the hosts for certificates, so that they may change while we run.
 func (l *Link) tls() *tls.Config {
-	cfg := &tls.Config{
-		MaxVersion: l.manners.version(),
-		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-			domain, err := uniform.Domain(hello.ServerName) // which is in A-labels
-			if err != nil {
-				return nil, fmt.Errorf("psycswitch: server name %q: %w", hello.ServerName, err)
-			}
-			cert, err := l.cfg.Hosts.Certificate(domain)
-			if err == nil && cert == nil {
-				err = fmt.Errorf("psycswitch: no certificate for %s", domain)
-			}
-			return cert, err
-		},
+	cfg := &tls.Config{MaxVersion: l.manners.version(), GetCertificate: l.serverCertificate}
+	if l.dialled {
+		cfg.GetClientCertificate = l.clientCertificate
 	}
 	if l.dialled && l.cfg.RequireCertificate {
 		cfg.VerifyConnection = l.certificate

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -198,19 +199,23 @@ func (c *Config) ServerOf(domain string) *Server {
 	return nil
 }
 
-// Certificate returns the certificate for one of our domains, nil if there is none; it makes the Config
-// [psycswitch.Hosts]. Of several that fit, the one that ends last is taken.
-func (c *Config) Certificate(domain string) (*tls.Certificate, error) {
-	if c.ServerOf(domain) == nil {
-		return nil, fmt.Errorf("%q: %w", domain, psycswitch.ErrNotHosted)
-	}
-	var best *tls.Certificate
-	for _, cert := range c.Certificates {
-		if cert.covers(domain) && (best == nil || cert.TLS.Leaf.NotAfter.After(best.Leaf.NotAfter)) {
-			best = cert.TLS
+// keyKinds are the kinds of keys, best first. Who cannot do with one of them can with another.
+var keyKinds = []x509.PublicKeyAlgorithm{x509.ECDSA, x509.Ed25519, x509.RSA}
+
+// certificates returns the certificates for one of our domains, one for each kind of key, best first: of several that fit, the one that ends last.
+func (c *Config) certificates(domain string) (best []*tls.Certificate) {
+	for _, kind := range keyKinds {
+		var last *tls.Certificate
+		for _, cert := range c.Certificates {
+			if cert.covers(domain) && cert.TLS.Leaf.PublicKeyAlgorithm == kind && (last == nil || cert.TLS.Leaf.NotAfter.After(last.Leaf.NotAfter)) {
+				last = cert.TLS
+			}
+		}
+		if last != nil {
+			best = append(best, last)
 		}
 	}
-	return best, nil
+	return best
 }
 
 // covers reports whether the certificate names domain.

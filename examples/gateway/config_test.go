@@ -1,9 +1,11 @@
 package main
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -15,6 +17,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -38,6 +41,12 @@ func writeCertificate(t *testing.T, dir, name string, from, to time.Time, domain
 	if err != nil {
 		t.Fatal(err)
 	}
+	certify(t, key, dir, name, from, to, domains...)
+}
+
+// certify is writeCertificate for a key.
+func certify(t *testing.T, key crypto.Signer, dir, name string, from, to time.Time, domains ...string) {
+	t.Helper()
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: from, NotAfter: to, DNSNames: domains,
 	}
@@ -71,8 +80,8 @@ func TestExampleFile(t *testing.T) {
 	if cfg == nil {
 		t.FailNow()
 	}
-	if cert, err := cfg.Certificate("rooms.capulet.example"); err != nil || cert == nil {
-		t.Errorf("certificate %v, %v", cert, err)
+	if certs := cfg.certificates("rooms.capulet.example"); len(certs) != 1 {
+		t.Errorf("%d certificates", len(certs))
 	}
 
 	want := DefaultConfig()
@@ -130,13 +139,15 @@ func TestConfigForMain(t *testing.T) {
 	if s := cfg.ServerOf("bücher.example"); s == nil || s.Name != "p" {
 		t.Errorf("server of bücher.example: %v", s)
 	}
-	if cert, err := cfg.Certificate("capulet.example"); cert != nil || err != nil {
+	hosts := ours{new(atomic.Pointer[settings])}
+	hosts.now.Store(newSettings(cfg))
+	if cert, err := hosts.Certificate("capulet.example"); cert != nil || err != nil {
 		t.Errorf("certificate %v, %v", cert, err)
 	}
-	if _, err := cfg.Certificate("montague.example"); !errors.Is(err, psycswitch.ErrNotHosted) {
+	if _, err := hosts.Certificate("montague.example"); !errors.Is(err, psycswitch.ErrNotHosted) {
 		t.Errorf("a foreign domain: %v", err)
 	}
-	var _ psycswitch.Hosts = cfg
+	var _ psycswitch.CertificateLister = hosts
 
 	var hints []string
 	for h, err := range cfg.Resolver().Hints(t.Context(), "montague.example") {
@@ -163,13 +174,21 @@ func TestConfigForMain(t *testing.T) {
 	}
 }
 
-// Of two certificates for a domain the one that ends last is taken.
+// Of two certificates for a domain that have the same kind of key the one that ends last is taken.
 func TestCertificateChoice(t *testing.T) {
 	dir := t.TempDir()
 	now := time.Now()
 	writeCertificate(t, dir, "old", now.Add(-time.Hour), now.Add(24*time.Hour), "capulet.example")
 	writeCertificate(t, dir, "new", now.Add(-time.Hour), now.Add(90*24*time.Hour), "capulet.example")
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certify(t, key, dir, "rsa", now.Add(-time.Hour), now.Add(100*24*time.Hour), "capulet.example")
 	cfg, problems := LoadConfig(writeFile(t, dir, "gateway.toml", minimal+`
+[[certificate]]
+chain = "rsa.crt"
+key = "rsa.key"
 [[certificate]]
 chain = "new.crt"
 key = "new.key"
@@ -180,8 +199,11 @@ key = "old.key"
 	if problems.Failed() {
 		t.Fatal(problems)
 	}
-	cert, err := cfg.Certificate("capulet.example")
-	if err != nil || cert == nil || cert.Leaf.Subject.CommonName != "new" {
-		t.Errorf("%v, %v", cert, err)
+	var names []string
+	for _, cert := range cfg.certificates("capulet.example") {
+		names = append(names, cert.Leaf.Subject.CommonName)
+	}
+	if got := strings.Join(names, " "); got != "new rsa" {
+		t.Errorf("certificates %s", got)
 	}
 }

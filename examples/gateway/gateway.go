@@ -53,7 +53,7 @@ func NewGateway(cfg *Config, logger *slog.Logger) *Gateway {
 
 	g.world = &psycswitch.Router{
 		Config: psycswitch.Config{
-			Hosts:       psycswitch.HostsFunc(g.certificate),
+			Hosts:       ours{&g.now},
 			Resolver:    resolverFunc(func() psycswitch.Resolver { return g.now.Load().world }),
 			DialTimeout: timeout,
 			PSYC:        psyc.Config{CloseTimeout: 2 * step},

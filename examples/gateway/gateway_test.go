@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"iter"
 	"log/slog"
 	"net"
@@ -95,6 +96,7 @@ func (n *neighbour) end() {
 // A front is a gateway with a server behind it and one in the world.
 type front struct {
 	gateway    *Gateway
+	roots      *x509.CertPool // of the gateway
 	home, away *neighbour
 	stop       context.CancelFunc
 	done       chan error // gets what Run returned
@@ -119,6 +121,7 @@ func newFront(t *testing.T, protocols psycswitch.Protocol, logger *slog.Logger, 
 		change(f, cfg)
 	}
 	f.gateway = NewGateway(cfg, logger)
+	f.gateway.Roots = f.roots
 	if err := f.gateway.Listen(); err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	psycswitch "github.com/switchyard-im/switchyard/switch"
 )
@@ -18,14 +19,14 @@ import (
 // settings are what may change while the gateway runs.
 type settings struct {
 	cfg          *Config
-	hosts        psycswitch.StaticHosts // our domains, with the certificates that are best for them
+	hosts        map[string][]*tls.Certificate // our domains, with the certificates that are best for them
 	world, local psycswitch.Resolver
 }
 
 func newSettings(cfg *Config) *settings {
-	s := &settings{cfg: cfg, hosts: make(psycswitch.StaticHosts), world: cfg.Resolver(), local: cfg.servers()}
+	s := &settings{cfg: cfg, hosts: make(map[string][]*tls.Certificate), world: cfg.Resolver(), local: cfg.servers()}
 	for _, domain := range cfg.Domains() {
-		s.hosts[domain], _ = cfg.Certificate(domain) // which lives here
+		s.hosts[domain] = cfg.certificates(domain)
 	}
 	return s
 }
@@ -37,9 +38,25 @@ func (f resolverFunc) Hints(ctx context.Context, domain string) iter.Seq2[psycsw
 	return f().Hints(ctx, domain)
 }
 
-// certificate finds the certificates of our domains in the configuration that holds now.
-func (g *Gateway) certificate(domain string) (*tls.Certificate, error) {
-	return g.now.Load().hosts.Certificate(domain)
+// ours are our domains and their certificates, as the configuration has them that holds now.
+type ours struct{ now *atomic.Pointer[settings] }
+
+// Certificates makes it a [psycswitch.CertificateLister].
+func (o ours) Certificates(domain string) ([]*tls.Certificate, error) {
+	certs, ok := o.now.Load().hosts[domain]
+	if !ok {
+		return nil, fmt.Errorf("%q: %w", domain, psycswitch.ErrNotHosted)
+	}
+	return certs, nil
+}
+
+// Certificate makes it [psycswitch.Hosts].
+func (o ours) Certificate(domain string) (*tls.Certificate, error) {
+	certs, err := o.Certificates(domain)
+	if err != nil || len(certs) == 0 {
+		return nil, err
+	}
+	return certs[0], nil
 }
 
 // follow makes the redirector look at the configuration that holds now.
