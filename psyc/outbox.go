@@ -260,7 +260,7 @@ func (o *outbox) trim() {
 	if !o.asleep.Load() {
 		o.signal()
 	}
-	o.spare, o.sparem = nil, nil
+	o.spare, o.sparem, o.short.packet = nil, nil, Packet{}
 	if len(o.buf) == 0 {
 		o.buf, o.marks = nil, nil
 	}

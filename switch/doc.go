@@ -85,8 +85,12 @@
 //	a proof that ends          in the last five minutes, so that certificates that have been renewed are good from then on
 //
 // What is not proved does not go by that circuit: it gets a connection of its own, or bounces, and the circuit goes on. A peer that cannot do this, psyced among them,
-// sees certificates in TLS and dialback as before, and so does everybody on XMPP. There is no such feature for XMPP streams. Two Switchyards leave XMPP by the switch as soon as
-// their first pair is proved, and prove the rest on the circuit; what is left are streams of servers that do not know the feature, or that are told to speak XMPP alone.
+// sees certificates in TLS and dialback as before, and so does everybody on XMPP.
+//
+// There is no such feature for XMPP streams, because nobody would use it. Two Switchyards leave XMPP by the switch as soon as their first pair is proved,
+// and prove the rest on the circuit. Streams remain where one side does not know the switch, and so would not know the feature; where Config.Protocols
+// is [XMPP], and further domains take dialback on the stream as they do between all servers; and where TLS is missing or has nothing to export, as then
+// there is nothing to sign.
 //
 // # psyced
 //
