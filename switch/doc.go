@@ -88,9 +88,8 @@
 // sees certificates in TLS and dialback as before, and so does everybody on XMPP.
 //
 // There is no such feature for XMPP streams, because nobody would use it. Two Switchyards leave XMPP by the switch as soon as their first pair is proved,
-// and prove the rest on the circuit. Streams remain where one side does not know the switch, and so would not know the feature; where Config.Protocols
-// is [XMPP], and further domains take dialback on the stream as they do between all servers; and where TLS is missing or has nothing to export, as then
-// there is nothing to sign.
+// and prove the rest on the circuit; without TLS there would be nothing to sign. Streams remain where one side does not know the switch, and so would not
+// know the feature, or where its Config.Protocols is [XMPP]: then further domains take dialback, as between all servers.
 //
 // # psyced
 //
