@@ -144,6 +144,8 @@ func (g *Gateway) Listen() (err error) {
 		}
 		g.worldListeners = append(g.worldListeners, ln)
 	}
+	xmpp := len(g.cfg.World.Listen)
+	g.world.PSYC.Protocols = offeredProtocols(g.worldListeners[xmpp:], g.worldListeners[:xmpp])
 	if g.redirector = g.cfg.NewRedirector(g.log.With("side", "redirector")); g.redirector != nil {
 		g.redirector.Target = addrPort(g.localListener.Addr())
 		g.follow(g.redirector)

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"net"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -29,7 +31,7 @@ func newPsycedTown(t *testing.T, recording string) *psycedTown {
 	t.Helper()
 	w := &psycedTown{t: t, ended: make(chan error, 1), played: make(chan error, 1)}
 	var cancel context.CancelFunc
-	w.ctx, cancel = context.WithTimeout(t.Context(), time.Minute)
+	w.ctx, cancel = context.WithTimeout(t.Context(), 20*time.Second)
 	t.Cleanup(cancel)
 
 	names := dnstest.Start(t)
@@ -156,7 +158,7 @@ func TestPsyced(t *testing.T) {
 	w.expect("<presence", "from='"+room+"/ada'", "jid='"+ada+"'")
 	w.expect("<presence", "from='"+room+"/juliet'", "<status code='110'/>")
 	w.expect("<message", "from='"+room+"'", "<subject>tea</subject>")
-	w.expect("<message", "from='"+room+"/ada'", "<body>That was yesterday.</body>", "<delay xmlns='urn:xmpp:delay'")
+	w.expect("<message", "from='"+room+"/ada'", "<body>That was yesterday.</body>", "<delay ", "stamp='2026-11-22T15:21:59Z'")
 	w.send("<message to='" + room + "' type='groupchat' id='g2'><body>Good evening.</body></message>")
 	w.expect("<message", "from='"+room+"/juliet'", "id='g2'", "<body>Good evening.</body>")
 	w.expect("<message", "from='"+room+"/ada'", "<body>Evening, juliet.</body>")
@@ -169,4 +171,65 @@ func TestPsyced(t *testing.T) {
 	w.expect("<presence", "from='"+ada+"'", "type='unsubscribe'")
 	w.expect("<presence", "from='"+ada+"'", "type='unsubscribed'")
 	w.end()
+}
+
+// psyced and who is like it read in the greeting of a circuit what else there is.
+func TestGreetingOffers(t *testing.T) {
+	for _, test := range []struct {
+		psyc, xmpp []string
+		want       string // with the ports by their place in the lists
+	}{
+		{[]string{"127.0.0.1:0"}, []string{"127.0.0.1:0"}, "PSYC/1.0:p0 TCP IP/4;PSYC/0.9:p0 TCP IP/4;XMPP-S2S/1:x0"},
+		{nil, []string{"127.0.0.1:0", "127.0.0.1:0"}, "XMPP-S2S/1:x0;XMPP-S2S/1:x1"},
+		{[]string{"[::]:0"}, nil, "PSYC/1.0:p0 TCP IP/4;PSYC/1.0:p0 TCP IP/6;PSYC/0.9:p0 TCP IP/4;PSYC/0.9:p0 TCP IP/6"},
+	} {
+		listeners := func(addrs []string) (all []net.Listener) {
+			for _, addr := range addrs {
+				ln, err := net.Listen("tcp", addr)
+				if err != nil {
+					t.Skipf("%s: %v", addr, err)
+				}
+				t.Cleanup(func() { ln.Close() })
+				all = append(all, ln)
+			}
+			return all
+		}
+		psyc, xmpp := listeners(test.psyc), listeners(test.xmpp)
+		want := test.want
+		for name, lns := range map[string][]net.Listener{"p": psyc, "x": xmpp} {
+			for i, ln := range lns {
+				_, port, _ := net.SplitHostPort(ln.Addr().String())
+				want = strings.ReplaceAll(want, ":"+name+strconv.Itoa(i), ":"+port)
+			}
+		}
+		if got := strings.Join(offeredProtocols(psyc, xmpp), ";"); got != want {
+			t.Errorf("%v, %v: %s, want %s", test.psyc, test.xmpp, got, want)
+		}
+	}
+
+	names := dnstest.Start(t)
+	cfg := (&federation{plaintext: true, names: names}).config()
+	cfg.Servers = []Server{behind(home, "127.0.0.1:1")}
+	g := NewGateway(cfg, nil)
+	startGateway(t, g)
+	conn, err := net.Dial("tcp", g.worldListeners[0].Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := conn.Write([]byte(".\n:_source\tpsyc://" + psycedDomain + "/\n\n_notice_circuit_established\n.\n")); err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(conn.RemoteAddr().String())
+	lines := bufio.NewScanner(conn)
+	for lines.Scan() {
+		if offered, ok := strings.CutPrefix(lines.Text(), ":_available_protocols\t"); ok {
+			if offered != "XMPP-S2S/1:"+port {
+				t.Errorf("offers %s", offered)
+			}
+			return
+		}
+	}
+	t.Errorf("offers nothing: %v", lines.Err())
 }
