@@ -192,6 +192,7 @@ func TestLastWords(t *testing.T) {
 		if err := c.Handshake(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		synctest.Wait() // until our greeting is out
 		conn.closed.Store(true)
 		answered := make(chan error, 1)
 		go func() {
@@ -210,4 +211,51 @@ func TestLastWords(t *testing.T) {
 		}
 		<-c.Done()
 	})
+}
+
+// TestModulesOfGreeting: psyced writes what it understands as texts between semicolons, others as a list.
+func TestModulesOfGreeting(t *testing.T) {
+	for name, modules := range map[string]string{
+		"texts": ":_understand_modules\t_context;_encrypt\n",
+		"list":  ":_understand_modules\t_context\n:\t_encrypt\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				x, y := net.Pipe()
+				c := psyc.Initiate(x, &psyc.Config{Syntax: psyc.PSYC09, Self: "psyc://peer.example/"})
+				go io.Copy(io.Discard, y)
+				go io.WriteString(y, ".\n:_source\tpsyc://psyced.example/\n\n_notice_circuit_established\n.\n:_source\tpsyc://psyced.example/\n\n"+modules+"_status_circuit\n.\n")
+				over := make(chan error, 1)
+				go func() {
+					for _, err := range c.Packets(context.Background()) {
+						over <- err
+					}
+					close(over)
+				}()
+				synctest.Wait()
+				if got := c.Peer().Understands; !slices.Equal(got, []string{"_context", "_encrypt"}) {
+					t.Errorf("understands %q", got)
+				}
+				y.Close()
+				if err := <-over; err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// TestRoutingBehind: what stands behind the empty line is nobody's address, whatever its name is. psyced takes variables from anywhere, and users of
+// XMPP behind it may have chosen some of them.
+func TestRoutingBehind(t *testing.T) {
+	var p psyc.Packet
+	if _, err := p.Parse([]byte(":_source\tpsyc://psyced.example/~ada\n\n:_source\tpsyc://psyced.example/~admin\n:_target\tpsyc://peer.example/~cleo\n_message_private\nhi\n.\n"), psyc.PSYC09); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.Routing.Get("_source").String(); got != "psyc://psyced.example/~ada" {
+		t.Errorf("the source is %q", got)
+	}
+	if got := p.Routing.Get("_target"); got != nil {
+		t.Errorf("the target is %q", got)
+	}
 }

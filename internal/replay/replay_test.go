@@ -90,6 +90,65 @@ func TestUses(t *testing.T) {
 	}
 }
 
+// TestAdvices: what is said to be done about each advice is there, and the page has no other.
+func TestAdvices(t *testing.T) {
+	rules := make(map[string]bool)
+	for _, r := range replay.Rules {
+		rules[r.Name] = true
+	}
+	dirs := map[string]string{"psyc": "../../psyc", "psycswitch": "../../switch"}
+	sections := make(map[string]bool)
+	for _, a := range replay.Advices {
+		sections[a.Section] = true
+		if len(a.Rules)+len(a.Tests) == 0 && a.Why == "" {
+			t.Errorf("%s, %s: nothing is done", a.Section, a.Do)
+		}
+		for _, name := range a.Rules {
+			if !rules[name] {
+				t.Errorf("%s, %s: no rule %s", a.Section, a.Do, name)
+			}
+		}
+		for _, test := range a.Tests {
+			pkg, name, _ := strings.Cut(test, ".")
+			if !hasTest(t, dirs[pkg], name) {
+				t.Errorf("%s, %s: no test %s", a.Section, a.Do, test)
+			}
+		}
+	}
+	page, err := io.ReadAll(shared.Open(t, "spec/psyc09-wire.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	section := ""
+	for line := range strings.Lines(string(page)) {
+		if heading, ok := strings.CutPrefix(line, "##"); ok {
+			section = strings.TrimSuffix(strings.Fields(strings.TrimLeft(heading, "#"))[0], ".")
+		}
+		if (strings.Contains(line, "**Do**:") || strings.Contains(strings.ToLower(line), "**never")) && !sections[section] {
+			t.Errorf("nothing of section %s: %s", section, line)
+		}
+	}
+}
+
+// hasTest reports whether the tests of a package have one of that name.
+func hasTest(t *testing.T, dir, name string) bool {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no tests in %q: %v", dir, err)
+	}
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(b, []byte("\nfunc "+name+"(")) {
+			return true
+		}
+	}
+	return false
+}
+
 // mirror says what the recorded peer said, as the other end of a session that is played.
 func mirror(conn net.Conn, c *replay.Conversation, change func([]byte) []byte) {
 	defer conn.Close()
@@ -164,12 +223,17 @@ func TestRules(t *testing.T) {
 	seen := make(map[string]bool)
 	for _, test := range []struct{ rule, sent string }{
 		{"first-line", packet + "\n_message_private\nhi\n.\n"},
+		{"first-line", "\n" + greeting},
+		{"first-line", "<switching xmlns='http://switch.psyced.org'><scheme>psyc</scheme></switching>\n" + greeting},
 		{"greeting", ".\n" + packet + "\n_message_private\nhi\n.\n"},
 		{"greeting", ".\n:_source\tpsyc://peer.example/\n:_target\tpsyc://psyced.example/\n\n_notice_circuit_established\n.\n"},
 		{"greeting", ".\n:_source\tpsyc://peer.example/~cleo\n\n_notice_circuit_established\n.\n"},
 		{"bytes", greeting + packet + "\n_message_private\nhi\x7fthere\n.\n"},
 		{"bytes", greeting + packet + "\n_message_private\nhi\rthere\n.\n"},
 		{"bytes", greeting + packet + "\n_message_private\nhi\xffthere\n.\n"},
+		{"bytes", greeting + packet + "\n:_nick\tcl\x00eo\n_message_private\n.\n"},
+		{"bytes", greeting + packet + "\n_message_private\nhi\bthere\n.\n"},
+		{"line-length", greeting + packet + "\n:_nick\ta\n\t" + strings.Repeat("x", 2047) + "\n_message_private\n.\n"},
 		{"line-length", greeting + packet + "\n_message_private\n" + strings.Repeat("x", 2048) + "\n.\n"},
 		{"modifiers", greeting + packet + "\n:_nick \n_message_private\n.\n"},
 		{"modifiers", greeting + packet + "\n=_nick\tcleo\n_message_private\n.\n"},
@@ -177,10 +241,12 @@ func TestRules(t *testing.T) {
 		{"headers", greeting + packet + "_message_private\n.\n"},
 		{"internal", greeting + packet + "\n:_INTERNAL_trust\t9\n_message_private\n.\n"},
 		{"lists", greeting + packet + "\n:_list_nicks\tann\n:\tbo b\n_message_private\n.\n"},
+		{"lists", greeting + packet + "\n:_list_nicks\tann\n" + strings.Repeat(":\tbo\n", 404) + "_message_private\n.\n"},
 		{"methods", greeting + packet + "\n_data_x\n.\n"},
 		{"methods", greeting + packet + "\n:_length\t5\n_message_private\nhello\n.\n"},
 		{"modules", ".\n:_source\tpsyc://peer.example/\n\n:_understand_modules\t_context;_compress\n_notice_circuit_established\n.\n"},
 		{"modules", greeting + "\n_request_circuit_encrypt\n.\n"},
+		{"modules", greeting + ":_using_modules\t_encrypt\n\n.\n"},
 		{"pongs", greeting + ".\n.\n"},
 		{"private", greeting + packet + "\n:_resource_source\thome\n_message_private\nhi\n.\n"},
 		{"private", greeting + packet + "\n:_jabber_XML\t<x/>\n_message_private\nhi\n.\n"},

@@ -114,8 +114,12 @@ func (s *Sight) header() []string {
 // Rules are all that is known to matter, in 0.9 unless they say otherwise.
 var Rules = []Rule{
 	{"first-line", "the first line must be a dot or a bar, and after an empty one psyced never greets", func(s *Sight) error {
-		if s.Packet != nil && !s.first && !s.First() {
+		switch {
+		case s.Packet == nil || s.first:
+		case !s.First():
 			return fmt.Errorf("the first packet is not empty")
+		case s.Raw[0] == '\n':
+			return fmt.Errorf("an empty line first")
 		}
 		return nil
 	}},

@@ -74,13 +74,13 @@ func (s *splitter) feed(data []byte) ([]Unit, error) {
 			s.psyc = name == "switching" || name == "switched"
 			continue
 		}
-		if s.psyc && s.syntax == psyc.Auto && s.buf[0] == '\n' {
-			s.buf = s.buf[1:] // between the switch and the first line
-			continue
-		}
 		if s.syntax == psyc.Auto {
+			first := bytes.TrimLeft(s.buf, "\n") // an empty line may stand between the switch and the first one
+			if len(first) == 0 {
+				return units, nil
+			}
 			s.syntax = psyc.PSYC09
-			if s.buf[0] == '|' {
+			if first[0] == '|' {
 				s.syntax = psyc.PSYC10
 			}
 		}
