@@ -105,7 +105,11 @@
 // [Config.Psyced] names the domain, both happen at once, as psyced itself does it, and PSYC's own proofs decide. Such a domain is spoken to in 0.9;
 // any other is tried in 1.0 first, in which psyced has _request_authorization, and in 0.9 where it refuses that. In TLS psyced
 // believes in cipher names of TLS 1.2 alone. In 0.9 each local domain has a circuit of its own, whose first packet is a question: psyced ends the circuit
-// of a source that it does not believe, and then XMPP is taken for an hour.
+// of a source that it does not believe, and then XMPP is taken for an hour. psyced has not been seen to use TLS on a connection of its own: where
+// [Config.Insecure] does not have [Plaintext], its circuits are let in with [Addresses], but its streams are not, whatever they want to become.
+//
+// Sessions with a real psyced are replayed against links, in both roles. What links do otherwise than the peer that was recorded is listed in package
+// internal/replay, with the reasons.
 //
 // Left out: psyced's people in rooms of ours, and audiences of ours; they are refused in its words.
 //

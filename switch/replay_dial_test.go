@@ -70,6 +70,7 @@ var dials = []dialled{
 	{conversations: []string{"06c-psyc-inband-encrypt/30"}, psyced: true, want: "PSYC"},
 	{conversations: []string{"07-xmpp-s2s-switch/G0"}, remote: "foreign.test", speaks: psycswitch.XMPP, want: "host-unknown"},
 	{conversations: []string{"07-xmpp-s2s-switch/K0"}, speaks: psycswitch.XMPP, psyced: true, tls: tls.VersionTLS12, first: true, want: "_error_invalid_host_certificate"},
+	{conversations: []string{"hello/refused0"}, local: "peer.example", remote: "psyced.example", speaks: psycswitch.XMPP, psyced: true, tls: tls.VersionTLS12, first: true, want: "_error_invalid_host_certificate"},
 	{conversations: []string{"15-dns-lookups/main0"}, local: "nx3.test", psyced: true, first: true, want: "_error_invalid_host"},
 	{conversations: []string{"15-dns-lookups/main1"}, local: "srv.test", psyced: true, first: true, want: "_error_invalid_host"},
 }

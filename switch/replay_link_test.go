@@ -44,18 +44,8 @@ type replayed struct {
 // open returns the conversations.
 func (r replayed) open(t *testing.T) (cs []*replay.Conversation) {
 	t.Helper()
-	var rec *replay.Recording
-	if strings.Contains(r.recording, "-") && r.recording[0] <= '9' {
-		rec = replay.Shared(t, r.recording)
-	} else {
-		rec = replay.Own(t, r.recording)
-	}
-	for _, name := range r.with {
-		c := rec.Named(name)
-		if c == nil {
-			t.Fatalf("%s has no connection %s", r.recording, name)
-		}
-		cs = append(cs, c)
+	for _, id := range r.with {
+		cs = append(cs, replay.Find(t, r.recording+"/"+id))
 	}
 	return cs
 }
@@ -279,6 +269,8 @@ func stanzasOf(t *testing.T, u replay.Unit, id string) []*xmpp.Stanza {
 		return send("<message from='%s/desk' to='%s' type='chat' id='%s'><body>%s</body></message>", from, to, id, xmpp.AppendText(nil, string(p.Body)))
 	case "_message_public":
 		return send("<message from='%s/desk' to='%s' type='groupchat' id='%s'><body>%s</body></message>", from, to, id, xmpp.AppendText(nil, string(p.Body)))
+	case "_notice_friendship_removed_implied":
+		return nil // the link's answer
 	case "_request_version":
 		return send("<iq from='%s/desk' to='%s' type='get' id='%s'><query xmlns='jabber:iq:version'/></iq>", from, to, id)
 	case "_request_ping":
@@ -336,6 +328,8 @@ var talks = []replayed{
 	{recording: "13-psyc09-first-packet-rule", with: []string{"A0"}, speaks: psycswitch.PSYC, psyced: true, local: "p31.test"},
 	{recording: "13-psyc09-first-packet-rule", with: []string{"B0"}, speaks: psycswitch.PSYC, psyced: true, local: "p32.test"},
 	{recording: "13-psyc09-first-packet-rule", with: []string{"D0", "IN10"}, speaks: psycswitch.PSYC, psyced: true, local: "p34.test"},
+	{recording: "gateway", with: []string{"main0", "in0"}, speaks: psycswitch.PSYC, psyced: true, local: "peer.example"},
+	{recording: "hello", with: []string{"starttls0"}, speaks: psycswitch.XMPP, secure: true, local: "peer.example"},
 	{recording: "15-dns-lookups", with: []string{"PSYC5404-10"}, speaks: psycswitch.PSYC, psyced: true, local: "srv.test"},
 }
 

@@ -70,7 +70,7 @@ var Deviations = []Deviation{
 	},
 	{
 		Name: "enter",
-		Why:  "_request_enter and _request_leave are what psyced's own clients say; _request_context_enter and _request_context_leave are the same to it",
+		Why:  "_request_enter and _request_leave are what psyced sends to places elsewhere; _request_context_enter and _request_context_leave are the same to it",
 		Otherwise: func(recorded, sent Unit, name string) bool {
 			return name == "" && strings.Replace(methodOf(recorded), "_request_context_", "_request_", 1) == methodOf(sent)
 		},
@@ -103,7 +103,7 @@ var Deviations = []Deviation{
 	},
 	{
 		Name: "availability",
-		Why:  "XMPP has one word for the degrees 3 and 4, away, and says it with 3; somebody who is gone has no degree to tell but 1",
+		Why:  "XMPP has one word for the degrees 3 and 4, away, which is said as 3",
 		Otherwise: func(recorded, sent Unit, name string) bool {
 			return name == "_degree_availability" && methodOf(recorded) == "_notice_presence_away" && sent.Packet.Entity.Get(name).String() == "3"
 		},

@@ -130,6 +130,19 @@ func TestAdvices(t *testing.T) {
 	}
 }
 
+// TestDeviations: the package's documentation lists them.
+func TestDeviations(t *testing.T) {
+	doc, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range replay.Deviations {
+		if d.Why == "" || !bytes.Contains(doc, []byte("\n//\t"+d.Name+" ")) {
+			t.Errorf("%s is not in doc.go, or without a reason", d.Name)
+		}
+	}
+}
+
 // hasTest reports whether the tests of a package have one of that name.
 func hasTest(t *testing.T, dir, name string) bool {
 	t.Helper()
