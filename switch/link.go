@@ -30,8 +30,8 @@ type Link struct {
 
 	turn     chan struct{}        // held by sending to it; guards out, allowed and numbered
 	out      *transcode.Converter // nil until something is sent, and again at rest
-	allowed  route  // that the last stanza went
-	numbered uint64 // stanzas that a stream has taken
+	allowed  route                // that the last stanza went
+	numbered uint64               // stanzas that a stream has taken
 
 	in       atomic.Pointer[transcode.Converter] // nil while the goroutine that ranges over Stanzas has it, and at rest
 	admitted route                               // of that goroutine: that the last stanza came
@@ -50,9 +50,9 @@ type Link struct {
 	proving sync.Once
 
 	// Of the router that has adopted the link:
-	released chan struct{}  // closed when the last stanza has been handled, or when it is clear that none will be
-	visit    *visit         // nil where we dialled
-	adopted  atomic.Bool    // somebody reads it
+	released chan struct{} // closed when the last stanza has been handled, or when it is clear that none will be
+	visit    *visit        // nil where we dialled
+	adopted  atomic.Bool   // somebody reads it
 	reading  atomic.Pointer[context.CancelCauseFunc]
 	busy     atomic.Bool    // a stanza is being handled
 	claims   map[route]bool // routes that have come by it or may; arrivals.mu guards it and gone
@@ -68,6 +68,7 @@ type Link struct {
 	stream        *xmpp.Stream // nil after the switch
 	circuit       *psyc.Circuit
 	next          *takeover // what the switch left, until the circuit is made
+	breathed      time.Time // when the next packet may go to a peer outside the profile
 
 	alone   neighbours // where no router has any
 	manners manners    // of the peer, as far as they have shown while the link comes about

@@ -101,7 +101,7 @@ func (l *Link) sendPlain(ctx context.Context, circuit *psyc.Circuit, s *xmpp.Sta
 		return err
 	}
 	for _, p := range effect.Packets {
-		if err := circuit.Send(ctx, p); err != nil {
+		if err := l.hand(ctx, circuit, p); err != nil {
 			return err
 		}
 	}
@@ -110,7 +110,30 @@ func (l *Link) sendPlain(ctx context.Context, circuit *psyc.Circuit, s *xmpp.Sta
 			l.cfg.inject(back)
 		}
 	}
+	l.sendAll(ctx, circuit, effect.After)
 	return nil
+}
+
+// breath is the least time between two packets of the 1.0 syntax to a peer outside the profile. psyced's driver breaks down if it
+// finds several of them in one read.
+const breath = 10 * time.Millisecond
+
+// hand sends a packet to a peer outside the profile.
+func (l *Link) hand(ctx context.Context, circuit *psyc.Circuit, q *psyc.Packet) error {
+	if circuit.Syntax() == psyc.PSYC10 {
+		l.mu.Lock()
+		wait := max(time.Until(l.breathed), 0)
+		l.breathed = time.Now().Add(wait + breath)
+		l.mu.Unlock()
+		turn := time.NewTimer(wait)
+		defer turn.Stop()
+		select {
+		case <-turn.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return circuit.Send(ctx, q)
 }
 
 // receivePlain is what packets does with a packet of a peer outside the profile. It is false when the loop over Stanzas was left.
@@ -166,7 +189,7 @@ func (l *Link) answers(circuit *psyc.Circuit, p *psyc.Packet) {
 
 func (l *Link) sendAll(ctx context.Context, circuit *psyc.Circuit, packets []*psyc.Packet) {
 	for _, q := range packets {
-		if err := circuit.Send(ctx, q); err != nil {
+		if err := l.hand(ctx, circuit, q); err != nil {
 			l.cfg.log(ctx, slog.LevelDebug, "answer not sent", append(l.attrs(), "method", q.Method, "error", err)...)
 		}
 	}

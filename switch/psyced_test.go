@@ -338,3 +338,30 @@ func TestPsycedStaysEnd(t *testing.T) {
 		}
 	})
 }
+
+// In 1.0 packets go one at a time: psyced's driver breaks down if it reads several at once.
+func TestPsycedReadsOneAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(t)
+		w.resolver.Domains["psyced.example"] = []psycswitch.Hint{{Protocol: psycswitch.PSYC, Addr: psycedAddr + ":4404"}}
+		here := w.add("10.0.0.1", plain("peer.example"), nil)
+		w.start()
+		circuits := w.net.listen(psycedAddr + ":4404")
+		const n = 20
+		for range n {
+			here.send(chat("cleo@peer.example/desk", "ada@psyced.example", "1", "hello"))
+		}
+		c := circuits.accept(t)
+		c.send("|\n:_tag_relay\t" + tagOf(c.expect("_request_authorization\n|\n")) + "\n\n:_uniform_source\tpsyc://peer.example/\n:_uniform_target\tpsyc://psyced.example/\n_status_authorization\n|\n")
+		for i, b := 0, make([]byte, 64<<10); i < n; {
+			m, err := c.Read(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if packets := strings.Count(string(b[:m]), "\n|\n"); packets > 1 {
+				t.Fatalf("%d packets at once, after %d", packets, i)
+			}
+			i++
+		}
+	})
+}

@@ -290,3 +290,22 @@ func TestSubjectEndsHistory(t *testing.T) {
 		})
 	}
 }
+
+// TestLists: in 1.0 psyced reads lists as the first drafts wrote them, and drops the circuit over any other.
+func TestLists(t *testing.T) {
+	for syntax, want := range map[psyc.Syntax]string{
+		psyc.PSYC10: ":_list_members_nicks\t|Cleo\u00A0S\u00A6|ada\n",
+		psyc.PSYC09: ":_list_members_nicks\tCleo\u00A0S|\n:\tada\n",
+	} {
+		k := newTalk(t)
+		k.knows()
+		k.syntax = syntax
+		k.in(asks("ada", "bar", "_request_enter"))
+		k.out(shows("Cleo S|", "ada", "", ""))
+		e := k.out(shows("ada", "ada", "", "", "110"))
+		wire, err := e.Packets[0].Append(nil, syntax)
+		if err != nil || !strings.Contains(strings.Replace(string(wire), "_nicks 14\t", "_nicks\t", 1), want) {
+			t.Errorf("%v: %q, %v", syntax, wire, err)
+		}
+	}
+}

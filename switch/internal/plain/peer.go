@@ -90,7 +90,7 @@ func (p *Peer) Out(s *xmpp.Stanza, syntax psyc.Syntax) (Effect, error) {
 	p.out.Syntax, p.out.Plain = syntax, true
 	var e Effect
 	err := p.dispatch(&e, s)
-	e.nameReplies(syntax)
+	e.adapt(syntax)
 	return e, err
 }
 
@@ -118,22 +118,39 @@ func (p *Peer) In(q *psyc.Packet, syntax psyc.Syntax) (Effect, error) {
 	if err == nil {
 		err = p.receive(&e, m)
 	}
-	e.nameReplies(syntax)
+	e.adapt(syntax)
 	return e, err
 }
 
-// nameReplies calls the tags of answers as the syntax does.
-func (e *Effect) nameReplies(syntax psyc.Syntax) {
-	if syntax != psyc.PSYC09 {
-		return
-	}
+// adapt writes packets as peers outside the profile have it: the tags of answers in 0.9, and lists in 1.0.
+func (e *Effect) adapt(syntax psyc.Syntax) {
 	for _, q := range slices.Concat(e.Packets, e.After) {
+		if syntax != psyc.PSYC09 {
+			for i := range q.Entity {
+				if psyc.Inherits(q.Entity[i].Name, "_list") {
+					q.Entity[i].Value = earlyList(q.Entity[i].Value)
+				}
+			}
+			continue
+		}
 		for i := range q.Routing {
 			if q.Routing[i].Name == "_tag_relay" {
 				q.Routing[i].Name = "_tag_reply"
 			}
 		}
 	}
+}
+
+// earlyList writes a list as [psyc.Value.EarlyList] reads it, the only form that psyced takes. It has no escape for a bar.
+func earlyList(v psyc.Value) psyc.Value {
+	var early psyc.Value
+	for element, err := range v.List() {
+		if err != nil {
+			return v
+		}
+		early = append(append(early, '|'), bytes.ReplaceAll(element.Value, []byte("|"), []byte("\u00A6"))...)
+	}
+	return early
 }
 
 // Close forgets what waits for answers.
