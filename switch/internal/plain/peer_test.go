@@ -258,8 +258,13 @@ func TestQuestions(t *testing.T) {
 		}
 	}
 	k := newTalk(t)
+	examined := k.in(from("_request_examine", ":_tag\tx9\n")).Stanzas[0]
+	e := k.out("<iq from='cleo@peer.example' to='ada@psyced.example' id='" + examined.ID + "' type='result'><vCard xmlns='vcard-temp'><FN>Cleo S.</FN><URL>http://cleo.example/</URL></vCard></iq>")
+	if tell(e) != ">_status_description_person" || e.Packets[0].Entity.Get("_name_public").String() != "Cleo S." || e.Packets[0].Entity.Get("_page_public") == nil {
+		t.Errorf("profile: %+v", e.Packets)
+	}
 	asked := k.in(from("_request_version", ":_tag\tx8\n")).Stanzas[0]
-	e := k.out("<iq from='cleo@peer.example' to='ada@psyced.example' id='" + asked.ID + "' type='error'><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>")
+	e = k.out("<iq from='cleo@peer.example' to='ada@psyced.example' id='" + asked.ID + "' type='error'><error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>")
 	if tell(e) != ">_failure_unavailable_service" || e.Packets[0].Entity.Get("_method_relay").String() != "_request_version" {
 		t.Errorf("refused with %+v", e.Packets)
 	}

@@ -285,7 +285,11 @@ func (p *Peer) reply(e *Effect, s *xmpp.Stanza) error {
 	if psyc.Inherits(asked.method, "_request_kick") {
 		return nil // the room tells everybody
 	}
-	answer(q, asked.method, s)
+	if answer(q, asked.method, s); psyc.Inherits(q.Method, "_status_description_person") {
+		if profile, err := p.out.Packet(s); err == nil && psyc.Inherits(profile.Method, q.Method) {
+			q.Entity = append(q.Entity, profile.Clone().Entity...)
+		}
+	}
 	e.send(q)
 	return nil
 }
@@ -328,7 +332,7 @@ func answer(q *psyc.Packet, method string, s *xmpp.Stanza) {
 			setList(q, "_list_feature", features)
 		}
 	default:
-		q.Method, q.Body = "_status_description_person", []byte("[_source] says no more about that.")
+		q.Method, q.Body = "_status_description_person", []byte("[_nick] says no more about that.")
 	}
 }
 
