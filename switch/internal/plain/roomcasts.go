@@ -381,10 +381,14 @@ func invitation(s *xmpp.Stanza) (by uniform.JID, ok bool) {
 // invited is an invitation of somebody there to a room.
 func (p *Peer) invited(s *xmpp.Stanza, r *room, by uniform.JID) *psyc.Packet {
 	q := p.packet(s.From, s.To, "_notice_invitation", "[_nick] invites you to [_nick_place].")
-	q.Entity.Set("_nick", by.Local())
-	if by.Local() == "" {
-		q.Entity.Set("_nick", r.jid.Local())
+	nick := by.Local()
+	if by.Bare() == r.jid && by.Resource() != "" {
+		nick = by.Resource() // an occupant, of whom the room says no more
 	}
+	if nick == "" {
+		nick = r.jid.Local()
+	}
+	q.Entity.Set("_nick", nick)
 	q.Entity.Set("_place", roomUniform(r.jid))
 	inviteToPlace(q, s.To)
 	return q

@@ -306,6 +306,7 @@ func TestInvitations(t *testing.T) {
 		{"<message from='cleo@peer.example/desk' to='ada@psyced.example'><x xmlns='jabber:x:conference' jid='bar@rooms.peer.example'/></message>", "~cleo>~ada _notice_invitation nick=cleo place=@bar nick_target=ada"},
 		{"<message from='bar@rooms.peer.example' to='ada@psyced.example'><x xmlns='http://jabber.org/protocol/muc#user'><invite from='cleo@peer.example/desk'><reason>come</reason></invite></x><body>cleo invites you</body></message>", "<iq from='psyced.example' to='rooms.peer.example' id='ID' type='get'><query xmlns='disco#info'/></iq>"},
 		{"<iq from='rooms.peer.example' to='psyced.example' type='result' id='ID'>" + roomsInfo + "</iq>", "@bar>~ada _notice_invitation nick=cleo place=@bar nick_target=ada"},
+		{"<message from='bar@rooms.peer.example' to='ada@psyced.example'><x xmlns='http://jabber.org/protocol/muc#user'><invite from='bar@rooms.peer.example/Cleo S'/></x></message>", "@bar>~ada _notice_invitation nick=Cleo S place=@bar nick_target=ada"},
 	})
 }
 
