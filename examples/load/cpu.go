@@ -29,13 +29,22 @@ func ParseProcesses(text string) ([]Usage, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%q is not NAME=PID", part)
 		}
-		p, err := procfs.NewProc(pid)
+		u, err := usageOf(name, pid)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
+			return nil, err
 		}
-		all = append(all, Usage{Name: name, process: p})
+		all = append(all, u)
 	}
 	return all, nil
+}
+
+// usageOf finds a process, of which nothing is known yet.
+func usageOf(name string, pid int) (Usage, error) {
+	p, err := procfs.NewProc(pid)
+	if err != nil {
+		return Usage{}, fmt.Errorf("%s: %w", name, err)
+	}
+	return Usage{Name: name, process: p}, nil
 }
 
 // measure returns what the processes have used until now.

@@ -8,6 +8,11 @@
 //	load -from 'server://load.a.example@127.0.0.1:7001?peer=127.0.0.2:5269' \
 //		-to 'server://load.b.example@127.0.0.1:7002?peer=127.0.0.3:5269'
 //
+// With -compare it starts Prosody and ejabberd, and two gateways with servers of its own behind them, sends the same load
+// from one server to the other and through the gateways, in turns, and prints what a message costs each process:
+//
+//	load -compare -rounds 3 -n 50000
+//
 // A gateway has to be told that the domain of a "server" lives at its address, and any other server has to find it there in DNS.
 //
 // It exits with 1 if stanzas are missing, came twice, or overtook others between the same addresses.
@@ -61,6 +66,10 @@ func measureLoad(ctx context.Context, args []string, stdout, stderr io.Writer) e
 	mix := flags.String("mix", "chat:100", "what is sent: `kinds` with sizes and weights, such as chat:100=70,presence=20,ping=10")
 	pids := flags.String("pid", "", "`processes` whose CPU counts, as NAME=PID,NAME=PID")
 	verbose := flags.Bool("v", false, "log what happens to links")
+	compare := flags.Bool("compare", false, "measure Prosody to ejabberd against two gateways with a PSYC circuit between them")
+	var c Comparison
+	flags.IntVar(&c.Rounds, "rounds", 3, "with -compare: `how many` rounds")
+	flags.StringVar(&c.Gateway, "gateway", "", "with -compare: the `program`; built from its source if empty")
 	l := &Load{}
 	flags.IntVar(&l.Stanzas, "n", 20_000, "`how many` stanzas")
 	flags.IntVar(&l.Senders, "senders", 10, "`how many` addresses send")
@@ -83,14 +92,18 @@ func measureLoad(ctx context.Context, args []string, stdout, stderr io.Writer) e
 	if l.Mix, err = ParseMix(*mix); err != nil {
 		return usageError{fmt.Errorf("-mix: %w", err)}
 	}
+	if min(l.Stanzas, l.Senders, l.Receivers, l.Window, c.Rounds) < 1 || l.Rate < 0 {
+		return usageError{errors.New("-n, -senders, -receivers, -window and -rounds are at least 1, -rate at least 0")}
+	}
+	if *compare {
+		c.Load, c.Log = l, logger
+		return c.Run(ctx, stdout, stderr)
+	}
 	if l.From, err = ParseEndpoint(*from, logger); err != nil {
 		return usageError{fmt.Errorf("-from: %w", err)}
 	}
 	if l.To, err = ParseEndpoint(*to, logger); err != nil {
 		return usageError{fmt.Errorf("-to: %w", err)}
-	}
-	if min(l.Stanzas, l.Senders, l.Receivers, l.Window) < 1 || l.Rate < 0 {
-		return usageError{errors.New("-n, -senders, -receivers and -window are at least 1, -rate at least 0")}
 	}
 	processes, err := ParseProcesses(*pids)
 	if err != nil {
@@ -108,7 +121,7 @@ func measureLoad(ctx context.Context, args []string, stdout, stderr io.Writer) e
 		return err
 	case measured != nil:
 		return measured
-	case result.Lost()+result.Errors+result.Doubled+result.Overtook > 0:
+	case !result.Perfect():
 		return errImperfect
 	}
 	return nil

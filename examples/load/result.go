@@ -103,6 +103,9 @@ func (r *Result) Lost() int {
 	return r.pending + r.rest
 }
 
+// Perfect reports whether everything has arrived, once and in order.
+func (r *Result) Perfect() bool { return r.Lost()+r.Errors+r.Doubled+r.Overtook == 0 }
+
 // bars is how wide the widest row of the histogram is.
 const bars = 50
 

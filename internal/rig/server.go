@@ -96,6 +96,9 @@ func (s *Server) Start(t TB) {
 	}
 }
 
+// PID is the process of the server that runs, which its children, if it has any, are not part of.
+func (s *Server) PID() int { return s.process.cmd.Process.Pid }
+
 // Stop asks the server to end, as an operator would, and kills it if it does not.
 func (s *Server) Stop(t TB) {
 	t.Helper()
