@@ -6,6 +6,15 @@ import "strings"
 type JID struct {
 	s             string // local@domain/resource
 	local, domain uint16 // where each ends
+	plain         bool   // a uniform spells the local part and the domain as they are; measured by the constructors
+}
+
+// measure completes a canonical JID.
+func (j JID) measure() JID {
+	local := j.Local()
+	j.plain = span(local, inName) == len(local) && (local == "" || strings.IndexByte(notFirst, local[0]) < 0) &&
+		isASCII(j.Domain())
+	return j
 }
 
 // ParseJID parses and prepares s: UsernameCaseMapped for the localpart, IDNA2008 for the domainpart (U-labels, no
@@ -102,7 +111,7 @@ func canonicalJID(s string) (JID, bool) {
 		}
 	}
 	j.s = s
-	return j, true
+	return j.measure(), true
 }
 
 // prepareJID prepares the parts of s.
@@ -151,12 +160,12 @@ func sliceJID(s string, local, domain int) JID {
 	if local > 0 {
 		end += local + 1
 	}
-	return JID{s: s, local: uint16(local), domain: uint16(end)}
+	return JID{s: s, local: uint16(local), domain: uint16(end)}.measure()
 }
 
 // canonicalBare takes a string that is known to be a canonical JID without resource.
 func canonicalBare(s string) JID {
-	return JID{s: s, local: uint16(max(0, strings.IndexByte(s, '@'))), domain: uint16(len(s))}
+	return JID{s: s, local: uint16(max(0, strings.IndexByte(s, '@'))), domain: uint16(len(s))}.measure()
 }
 
 // Opaque reports whether a part of j was carried as it is, see [RelayJID]: whether ParseJID would refuse j. It looks

@@ -35,12 +35,18 @@ func (j JID) AppendUniform(dst []byte) []byte {
 	if j.s == "" {
 		return dst
 	}
-	dst = append(append(dst, "psyc://"...), ASCIIDomain(j.Domain())...)
-	dst = append(dst, '/')
-	if j.local > 0 {
-		dst = appendObject(dst, j.Local())
+	dst = append(dst, "psyc://"...)
+	switch {
+	case !j.plain:
+		dst = append(append(dst, ASCIIDomain(j.Domain())...), '/')
+		if j.local > 0 {
+			dst = appendObject(dst, j.Local())
+		}
+		return dst
+	case j.local == 0:
+		return append(append(dst, j.Domain()...), '/')
 	}
-	return dst
+	return append(append(append(dst, j.Domain()...), "/~"...), j.Local()...)
 }
 
 // JID maps u to XMPP by the table in the package documentation and adds the resource, prepared as [RelayJID] does,
@@ -53,7 +59,7 @@ func (u Uniform) JID(resource string) (JID, error) {
 	case u.hasJID:
 		return u.nodeJID(resource)
 	case u.isXMPP() && int(u.tail) == len(u.s):
-		j := JID{s: u.s[u.authority():], local: uint16(len(u.User())), domain: u.slash - u.authority()}
+		j := JID{s: u.s[u.authority():], local: uint16(len(u.User())), domain: u.slash - u.authority()}.measure()
 		if resource == "" {
 			return j, nil
 		}
