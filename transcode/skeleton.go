@@ -43,6 +43,14 @@ func (w *writer) take(raw []byte, e xmpp.Element, mark byte, f form) []byte {
 		fits = fitsBody
 	}
 	n, was := len(w.buf), w.style
+	if f.echo != nil && !f.lines() {
+		// What has just been written there need not be read.
+		at := &f.echo.filled[mark]
+		if at.exact && at.start == inner && at.end == end && w.style.join(at.seen, at.e) {
+			w.hollows = append(w.hollows, hollow{mark, inner, end})
+			return f.echo.texts[mark]
+		}
+	}
 	buf, ok := w.style.unescape(w.buf, raw[inner:end])
 	if ok && !f.plain && (!f.lines() || fits(buf[n:])) {
 		if w.buf = buf; len(buf) > n {
@@ -116,7 +124,14 @@ func (w *writer) isUsual(raw, usual []byte) bool {
 type filling [marks + 1][]byte
 
 // A fill tells where the texts went.
-type fill [marks + 1]struct{ start, end int }
+type fill [marks + 1]filled
+
+// A filled is where a text went, and what take would find there.
+type filled struct {
+	start, end int
+	e, seen    escaping
+	exact      bool
+}
 
 // match reports whether the texts are those that were taken out.
 func (at *fill) match(hollows []hollow) bool {
@@ -166,7 +181,8 @@ func (t *filling) fill(dst, skeleton []byte, at *fill, e escaping) ([]byte, erro
 		if m >= markPhrase {
 			dst = append(dst, t[m]...)
 		} else {
-			dst = appendText(dst, t[m], e)
+			dst, at[m].seen, at[m].exact = escape(dst, t[m], e)
+			at[m].e = e
 		}
 		at[m].end = len(dst)
 		skeleton = skeleton[i+1:]

@@ -62,6 +62,16 @@ func (s *style) note(c escaping, escaped bool) bool {
 	return true
 }
 
+// join records that a text with all of seen is written in one escaping, and reports whether that fits what was seen before.
+func (s *style) join(seen, e escaping) bool {
+	if (s.set^e)&s.seen&seen != 0 {
+		return false
+	}
+	s.set |= e & seen
+	s.seen |= seen
+	return true
+}
+
 // unescape appends the text that the character data in raw stands for. It reports false where escaping the text again in
 // one style would not give raw: child elements, CDATA, numeric references, carriage returns, mixed habits.
 func (s *style) unescape(dst, raw []byte) ([]byte, bool) {
@@ -121,19 +131,26 @@ func namedReference(b []byte) (c byte, bit escaping, n int) {
 
 // appendText appends text as XML character data. What XML 1.0 forbids becomes U+FFFD, a carriage return becomes a
 // reference because a parser would read it as a line feed.
-func appendText(dst []byte, text []byte, e escaping) []byte {
+func appendText(dst, text []byte, e escaping) []byte {
+	dst, _, _ = escape(dst, text, e)
+	return dst
+}
+
+// escape is appendText. It tells which of the escapable characters there were, and whether unescape would give the text back.
+func escape(dst, text []byte, e escaping) (out []byte, seen escaping, exact bool) {
+	exact = true
 	for {
 		i := prefixOf(text, literal)
 		dst = append(dst, text[:i]...)
 		if i == len(text) {
-			return dst
+			return dst, seen, exact
 		}
 		text = text[i:]
 		c := text[0]
 		if c >= utf8.RuneSelf {
 			r, n := utf8.DecodeRune(text)
 			if r == utf8.RuneError && n == 1 || r == 0xFFFE || r == 0xFFFF {
-				dst = append(dst, "\uFFFD"...)
+				dst, exact = append(dst, "\uFFFD"...), false
 			} else {
 				dst = append(dst, text[:n]...)
 			}
@@ -141,22 +158,32 @@ func appendText(dst []byte, text []byte, e escaping) []byte {
 			continue
 		}
 		text = text[1:]
-		switch {
-		case c == '&':
+		bit, reference := escaping(0), ""
+		switch c {
+		case '&':
 			dst = append(dst, "&amp;"...)
-		case c == '<':
+			continue
+		case '<':
 			dst = append(dst, "&lt;"...)
-		case c == '>' && e&escapeGT != 0:
-			dst = append(dst, "&gt;"...)
-		case c == '"' && e&escapeQuot != 0:
-			dst = append(dst, "&quot;"...)
-		case c == '\'' && e&escapeApos != 0:
-			dst = append(dst, "&apos;"...)
-		case c == '\r':
-			dst = append(dst, "&#13;"...)
-		case c < ' ' && c != '\t' && c != '\n':
-			dst = append(dst, "\uFFFD"...)
+			continue
+		case '\r':
+			dst, exact = append(dst, "&#13;"...), false
+			continue
+		case '>':
+			bit, reference = escapeGT, "&gt;"
+		case '"':
+			bit, reference = escapeQuot, "&quot;"
+		case '\'':
+			bit, reference = escapeApos, "&apos;"
 		default:
+			if c < ' ' {
+				dst, exact = append(dst, "\uFFFD"...), false
+				continue
+			}
+		}
+		if seen |= bit; e&bit != 0 {
+			dst = append(dst, reference...)
+		} else {
 			dst = append(dst, c)
 		}
 	}
