@@ -105,26 +105,31 @@ func sayOccupant(w *writer, s *xmpp.Stanza, e xmpp.Element, f form) string {
 	if !ok || s.Type != "" && s.Type != "unavailable" || s.From.Resource() == "" {
 		return ""
 	}
-	n := len(w.buf)
+	n, entered, last := len(w.buf), false, -1 // the last of the partings that is told
 	for c := range e.Children() {
-		if code, _ := c.AttrBytes("code"); len(code) > 0 && c.Is(nsMUCUser, "status") {
-			if len(w.buf) > n {
-				w.buf = append(w.buf, ' ')
-			}
-			w.buf = append(w.buf, code...)
+		if !c.Is(nsMUCUser, "status") {
+			continue
+		}
+		code, _ := c.AttrBytes("code")
+		if len(code) == 0 {
+			continue
+		}
+		if len(w.buf) > n {
+			w.buf = append(w.buf, ' ')
+		}
+		w.buf = append(w.buf, code...)
+		if entered = entered || string(code) == "110"; s.Type != "" {
+			last = max(last, partingOf(code))
 		}
 	}
 	codes := w.buf[n:len(w.buf):len(w.buf)]
 	method, code := methodNoticeEnter, ""
 	switch {
+	case last >= 0:
+		method, code = partings[last].method, partings[last].code
 	case s.Type != "":
 		method = methodNoticeLeave
-		for i := range partings {
-			if p := &partings[i]; hasCode(codes, p.code) {
-				method, code = p.method, p.code
-			}
-		}
-	case hasCode(codes, "110"):
+	case entered:
 		method, code = methodEntered, "110"
 	default:
 		if _, shows := s.Child("", "show"); shows {
@@ -165,15 +170,14 @@ func ordered(item xmpp.Element) bool {
 	return role < 0 || bytes.Index(item.Raw(), []byte(" jid=")) < role
 }
 
-// hasCode reports whether a status code is among codes, which have blanks between them.
-func hasCode(codes []byte, code string) bool {
-	for len(codes) > 0 {
-		var c []byte
-		if c, codes, _ = bytes.Cut(codes, []byte(" ")); string(c) == code {
-			return true
+// partingOf returns the number of the parting that a status code tells, -1 if it tells none.
+func partingOf(code []byte) int {
+	for i := range partings {
+		if partings[i].code == string(code) {
+			return i
 		}
 	}
-	return false
+	return -1
 }
 
 // usualRole is the role of who enters or has left, unless a room says otherwise.
