@@ -98,7 +98,16 @@
 // for what arrives and consumed where they confirm; people are written as the peer spelt them last; friendships, which PSYC has for both directions at
 // once, never leave a request pending; presence goes to each contact by name, and is delivered once to whom it concerns however often it
 // is cast; a place is a room of XEP-0045 under the address *place@domain. Messages have no tag there: an error is about the oldest message of that sender that
-// the peer has not echoed. The memory lives as long as the router.
+// the peer has not echoed. The memory lives as long as the router. When the router stops, our people leave their places (status 110 and 332): which client it
+// was that entered is known here alone.
+//
+// A room node@domain of ours is the place psyc://domain/@node, if the domain says by service discovery that it has rooms; it is asked when somebody wants to enter. psyced's people enter,
+// talk, invite, kick and set the topic as in any place, and the room sees each of them as person@domain/psyc. For the peer the room is a context: what it says to several of
+// them is cast once. Where the room does not tell everybody who the occupants are (status 100), they are xmpp:node@domain/nick, an address that takes private messages; what
+// one of psyced's people says there goes to each of them by name, as the speaker alone may be told that it is from him. A history is not to be had but by entering.
+//
+// Presence goes by name because nothing confirms that psyced has a person of ours as a context: it drops casts of contexts that it does not know without a word, and
+// never has those of friends whom it knows under the scheme xmpp.
 //
 // psyced has a switch of its own, <switch xmlns='http://switch.psyced.org'><scheme>psyc</scheme></switch>, which leads to PSYC 0.9. We
 // ask for it once we are believed by certificate or dialback, and offer it to whom we believe by certificate; where
@@ -107,11 +116,11 @@
 // believes in cipher names of TLS 1.2 alone. In 0.9 each local domain has a circuit of its own, whose first packet is a question: psyced ends the circuit
 // of a source that it does not believe, and then XMPP is taken for an hour. psyced has not been seen to use TLS on a connection of its own: where
 // [Config.Insecure] does not have [Plaintext], its circuits are let in with [Addresses], but its streams are not, whatever they want to become.
+// In 1.0 psyced's driver breaks down over several packets in one read, so that they go one at a time, 10 ms apart, and it swallows keep-alives:
+// name the domain in [Config.Psyced] if you can.
 //
 // Sessions with a real psyced are replayed against links, in both roles. What links do otherwise than the peer that was recorded is listed in package
 // internal/replay, with the reasons.
-//
-// Left out: psyced's people in rooms of ours, and audiences of ours; they are refused in its words.
 //
 // # Delivery
 //

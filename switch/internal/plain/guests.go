@@ -22,7 +22,7 @@ func (p *Peer) forRoom(e *Effect, m mail) (bool, error) {
 	case isPlace(m.to) && (m.is("_request", "_message") && !m.is("_message_echo")):
 		later := m
 		later.Packet = m.Clone()
-		rooms, known := p.hasRooms(e, domain, m.from.Domain(), func(e *Effect) {
+		rooms, known := p.hasRooms(e, domain, m.from.Domain(), weight(m.Packet), func(e *Effect) {
 			_ = p.receive(e, later) // who asked is told as well as may be
 		})
 		if !known {
@@ -35,6 +35,15 @@ func (p *Peer) forRoom(e *Effect, m mail) (bool, error) {
 		return false, nil
 	}
 	return true, p.toRoom(e, m, p.roomAt(roomAddress(m.to)))
+}
+
+// weight returns about how many bytes a packet has.
+func weight(q *psyc.Packet) int {
+	n := len(q.Body)
+	for _, v := range slices.Concat(q.Routing, q.Entity) {
+		n += len(v.Name) + len(v.Value)
+	}
+	return n
 }
 
 // toRoom does what somebody there wants of a room of ours.

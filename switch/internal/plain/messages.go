@@ -149,7 +149,7 @@ func (p *Peer) invite(e *Effect, m mail) error {
 	if err == nil && isPlace(place) && (place.Domain() == m.to.Domain() || strings.HasSuffix(place.Domain(), "."+m.to.Domain())) {
 		later := m
 		later.Packet = m.Clone()
-		rooms, known := p.hasRooms(e, place.Domain(), m.from.Domain(), func(e *Effect) { _ = p.receive(e, later) })
+		rooms, known := p.hasRooms(e, place.Domain(), m.from.Domain(), weight(m.Packet), func(e *Effect) { _ = p.receive(e, later) })
 		if !known {
 			return nil
 		}

@@ -373,6 +373,9 @@ func FuzzIn(f *testing.F) {
 	f.Add([]byte(from("_request_version", ":_tag\tx\n")))
 	f.Add([]byte(":_context\tpsyc://psyced.example/@bar\n:_target\t" + here + "\n\n:_time_place\t1795360919\n:_nick\ta\n_message_public\nhi\n.\n"))
 	f.Add([]byte(":_source\tpsyc://psyced.example/@bar\n:_target\t" + here + "\n\n:_list_members_nicks\ta\n:\tb\n:_list_members\tx\n_echo_place_enter\n.\n"))
+	f.Add([]byte(asks("ada", "bar", "_request_enter", "_password\tx")))
+	f.Add([]byte(asks("ada", "bar", "_request_kick", "_person\tx")))
+	f.Add([]byte(talks("ada", "bar", "hi")))
 	f.Fuzz(func(t *testing.T, wire []byte) {
 		var p psyc.Packet
 		if _, err := p.Parse(wire, psyc.PSYC09); err != nil {
@@ -380,6 +383,7 @@ func FuzzIn(f *testing.F) {
 		}
 		k := newTalk(t)
 		k.out("<presence from='cleo@peer.example/desk' to='*bar@psyced.example/cleo'><x xmlns='http://jabber.org/protocol/muc'/></presence>")
+		k.kinds.Put("rooms.peer.example", kind{known: true, rooms: true}, time.Now().Add(kindLife), maxKinds)
 		e, err := k.In(&p, psyc.PSYC09)
 		k.Close()
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/switchyard-im/switchyard/psyc"
 	"github.com/switchyard-im/switchyard/transcode"
@@ -27,7 +28,7 @@ func (p *Peer) fromRoom(e *Effect, s *xmpp.Stanza) (bool, error) {
 			return false, nil
 		}
 		later := s.Clone()
-		rooms, known := p.hasRooms(e, domain, s.To.Domain(), func(e *Effect) {
+		rooms, known := p.hasRooms(e, domain, s.To.Domain(), len(s.Raw()), func(e *Effect) {
 			_ = p.dispatch(e, later) // its sender has gone on
 		})
 		if !known {
@@ -326,9 +327,15 @@ func (p *Peer) spoken(s *xmpp.Stanza, r *room) (*psyc.Packet, error) {
 	return q, nil
 }
 
+// longestTopic keeps the line of a topic within what psyced takes for one.
+const longestTopic = 1000
+
 // topic tells the subject: to who has come in, or to all when it has changed.
 func (p *Peer) topic(e *Effect, s *xmpp.Stanza, r *room, g *guest, subject string) {
 	subject = oneLine(subject)
+	if len(subject) > longestTopic {
+		subject = strings.ToValidUTF8(subject[:longestTopic], "") + "..."
+	}
 	if !g.settled {
 		g.settled, r.topic = true, subject
 		if subject != "" {

@@ -31,6 +31,7 @@ type guest struct {
 	who     uniform.JID // bare
 	spelled string      // as the peer spells it
 	nick    string
+	since   time.Time
 	inside  bool
 	settled bool   // has had the subject, which ends the entering
 	tag     string // of the request that is not answered yet, "" if it had none
@@ -53,29 +54,31 @@ func (g *guest) full() uniform.JID {
 type kind struct {
 	known bool
 	rooms bool
+	until time.Time
 	held  []func(*Effect) // what waits until it is known
 }
 
 const (
-	maxKinds   = 256
-	maxHeld    = 64
+	maxKinds   = 64
+	maxHeld    = 32
+	maxWaiting = 4 << 10 // bytes of each
 	kindLife   = 24 * time.Hour
 	kindWait   = 10 * time.Second
 	noRoomLife = 10 * time.Minute // somebody may set up rooms
 )
 
-// hasRooms reports whether the domain is one of rooms. If that is not known yet the domain is asked, in the name of the peer's server, and then is
-// called when it has answered, or never.
-func (p *Peer) hasRooms(e *Effect, domain, peer string, then func(*Effect)) (rooms, known bool) {
+// hasRooms reports whether the domain is one of rooms. If that is not known yet the domain is asked, in the name of the peer's server, and then,
+// which holds so many bytes, is called when it has answered, or never. What is too much to be held has to do without.
+func (p *Peer) hasRooms(e *Effect, domain, peer string, bytes int, then func(*Effect)) (rooms, known bool) {
 	k, asked := p.kinds.Get(domain)
-	if k.known {
+	switch {
+	case k.known:
 		return k.rooms, true
-	}
-	if asked {
-		if len(k.held) < maxHeld {
-			k.held = append(k.held, then)
-			p.kinds.Put(domain, k, time.Now().Add(kindWait), maxKinds)
-		}
+	case bytes > maxWaiting, len(k.held) >= maxHeld:
+		return false, true
+	case asked:
+		k.held = append(k.held, then)
+		p.kinds.Put(domain, k, k.until, maxKinds)
 		return false, false
 	}
 	from, err := uniform.RelayJID(peer)
@@ -90,7 +93,8 @@ func (p *Peer) hasRooms(e *Effect, domain, peer string, then func(*Effect)) (roo
 	s := &xmpp.Stanza{Kind: xmpp.IQ, Type: "get", ID: id, From: from, To: to}
 	_ = s.SetRaw(xmpp.DiscoInfo{}.Append(nil))
 	p.asking.Put(id, query{domain: domain}, time.Now().Add(kindWait), maxRows)
-	p.kinds.Put(domain, kind{held: []func(*Effect){then}}, time.Now().Add(kindWait), maxKinds)
+	until := time.Now().Add(kindWait)
+	p.kinds.Put(domain, kind{until: until, held: []func(*Effect){then}}, until, maxKinds)
 	e.deliver(s)
 	return false, false
 }
@@ -104,7 +108,10 @@ func (p *Peer) learnKind(e *Effect, domain string, s *xmpp.Stanza) {
 		return i.Category == "conference"
 	})}
 	life := kindLife
-	if !k.rooms {
+	switch {
+	case s.Type != "result":
+		life = kindWait
+	case !k.rooms:
 		life = noRoomLife
 	}
 	p.kinds.Put(domain, k, time.Now().Add(life), maxKinds)
@@ -160,7 +167,13 @@ func (p *Peer) guest(r *room, who uniform.JID) *guest {
 	if g := r.guests[who]; g != nil {
 		return g
 	}
-	if p.inPlaces >= maxInPlaces || p.rooms[r.jid] == nil && len(p.rooms) >= maxPlaces {
+	full := func() bool {
+		return p.inPlaces >= maxInPlaces || p.rooms[r.jid] == nil && len(p.rooms) >= maxPlaces
+	}
+	if full() {
+		p.dismissUnanswered()
+	}
+	if full() {
 		return nil
 	}
 	if p.rooms == nil {
@@ -168,9 +181,20 @@ func (p *Peer) guest(r *room, who uniform.JID) *guest {
 	}
 	p.rooms[r.jid] = r
 	p.inPlaces++
-	g := &guest{who: who, spelled: who.Uniform().String(), nick: who.Local()}
+	g := &guest{who: who, spelled: who.Uniform().String(), nick: who.Local(), since: time.Now()}
 	r.guests[who] = g
 	return g
+}
+
+// dismissUnanswered forgets those to whom their rooms have not answered.
+func (p *Peer) dismissUnanswered() {
+	for _, r := range p.rooms {
+		for _, g := range r.guests {
+			if !g.inside && time.Since(g.since) > rowLife {
+				p.dismiss(r, g)
+			}
+		}
+	}
 }
 
 // dismiss forgets a guest, and the room with the last one.

@@ -1,6 +1,7 @@
 package plain
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -395,7 +396,60 @@ func TestGuestLimits(t *testing.T) {
 	for i := range maxPlaces {
 		k.in(asks("ada", fmt.Sprintf("r%d", i), "_request_enter"))
 	}
-	if got := telling(k.in(asks("ada", "bar", "_request_enter"))); got != "@bar>~ada _failure_exhausted_place t-ada" {
-		t.Errorf("%q", got)
+	enter := func(want string) {
+		t.Helper()
+		if got := telling(k.in(asks("ada", "bar", "_request_enter"))); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
+	enter("@bar>~ada _failure_exhausted_place t-ada")
+	for _, r := range k.rooms {
+		for _, g := range r.guests {
+			g.since = g.since.Add(-2 * rowLife) // the rooms do not answer
+		}
+	}
+	enter(fmt.Sprintf(enters, "ada"))
+	// What waits until it is known what a domain is.
+	k = newTalk(t)
+	for i := range maxHeld + 1 {
+		want := ""
+		if i == maxHeld {
+			want = "@bar>~ada _failure_unsupported_function t-ada"
+		}
+		if got := telling(k.in(asks("ada", "bar", "_request_enter"))); i > 0 && got != want {
+			t.Errorf("request %d: %q", i, got)
+		}
+	}
+	k = newTalk(t)
+	if got := tell(k.in(talks("ada", "bar", strings.Repeat("x", maxWaiting)))); got != "<message:chat" && got != "<message:groupchat" {
+		t.Errorf("a long message: %q", got)
+	}
+}
+
+func FuzzRoom(f *testing.F) {
+	f.Add(shows("Cleo S", "ada", "", ofCleo))
+	f.Add(shows("ada", "ada", "", ofAda, "110", "100", "201"))
+	f.Add(shows("ada", "ada", "unavailable", ofAda, "110", "307"))
+	f.Add(groupchat("Cleo", "ada", "1", "<body>/me hi</body><delay xmlns='urn:xmpp:delay' stamp='2026-11-22T15:21:59Z'/>"))
+	f.Add(groupchat("Cleo", "ada", "1", "<subject>tea</subject>"))
+	f.Fuzz(func(t *testing.T, stanza string) {
+		s, err := xmpp.Parse([]byte(stanza))
+		if err != nil || s.From.IsZero() || s.To.IsZero() {
+			return
+		}
+		k := newTalk(t)
+		k.knows()
+		k.in(asks("ada", "bar", "_request_enter"))
+		e, err := k.Out(s, psyc.PSYC09)
+		if err != nil {
+			return
+		}
+		for _, q := range e.Packets {
+			for _, syntax := range []psyc.Syntax{psyc.PSYC09, psyc.PSYC10} {
+				if _, err := q.Append(nil, syntax); err != nil && !errors.Is(err, psyc.ErrNotRepresentable) {
+					t.Errorf("%+v: %v", q, err)
+				}
+			}
+		}
+	})
 }
