@@ -66,9 +66,9 @@ func shortAt(xml []byte, done, at int) (short byte, from, to int) {
 		next = behind[0]
 	}
 	switch {
-	case next == '/' && hasPrefix(xml[at:], longEmpty):
+	case next == '/' && bytes.HasPrefix(xml[at:], []byte(longEmpty)):
 		return shortEmpty, at, at + len(longEmpty)
-	case next == ' ' && hasPrefix(xml[at:], longID):
+	case next == ' ' && bytes.HasPrefix(xml[at:], []byte(longID)):
 		return shortID, at, at + len(longID)
 	}
 	from, to = at+1, at+1
@@ -78,14 +78,10 @@ func shortAt(xml []byte, done, at int) (short byte, from, to int) {
 		protocol, urn = shortProtocolSpace, shortURNSpace
 	}
 	switch {
-	case next == 'h' && hasPrefix(behind, longProtocol):
+	case next == 'h' && bytes.HasPrefix(behind, []byte(longProtocol)):
 		return protocol, from, to + len(longProtocol)
-	case next == 'u' && hasPrefix(behind, longURN):
+	case next == 'u' && bytes.HasPrefix(behind, []byte(longURN)):
 		return urn, from, to + len(longURN)
 	}
 	return short, from, to
-}
-
-func hasPrefix(b []byte, prefix string) bool {
-	return len(b) >= len(prefix) && string(b[:len(prefix)]) == prefix
 }

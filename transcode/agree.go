@@ -58,6 +58,7 @@ func (c *Converter) agree(s *xmpp.Stanza, p *psyc.Packet, r *reader) error {
 
 // agreePhrase checks an element that travels as XML beside the variables that say what is in it.
 func (c *Converter) agreePhrase(s *xmpp.Stanza, p *psyc.Packet, ph *phrase) error {
+	c.probe.survey(s)
 	q, err := c.probe.write(s, &c.book, form{})
 	if err != nil || phraseOf(q.Method) != ph || impliedCode(p.Method) != impliedCode(q.Method) {
 		return contradiction("%s is not what its XML says", p.Method)

@@ -110,7 +110,7 @@ func findMeaning(method string) (of meaning) {
 
 // children puts together the children of the stanza that p is, and returns its kind and type.
 func (r *reader) children(p *psyc.Packet) (xmpp.Kind, string, error) {
-	r.raw, r.whole, r.said = empty(r.raw), nil, empty(r.said)
+	r.raw, r.said = empty(r.raw), empty(r.said)
 	r.texts, r.filled, r.openType = filling{}, fill{}, false
 	xml, err := r.v.xml()
 	if err != nil {
@@ -136,7 +136,7 @@ func (r *reader) children(p *psyc.Packet) (xmpp.Kind, string, error) {
 	for i := range requests {
 		if q := &requests[i]; psyc.Inherits(p.Method, q.method) && len(r.v.tag) > 0 {
 			if r.v.has[fieldXML] {
-				r.whole = xml
+				r.raw = append(r.raw, xml...)
 			} else {
 				r.raw = q.usual(r.raw, r.v.value[fieldFragment])
 			}
@@ -204,8 +204,10 @@ func (r *reader) verbatim(p *psyc.Packet) (xmpp.Kind, string, error) {
 	if t.kind == 0 {
 		return 0, "", &Error{xmpp.FeatureNotImplemented, methodUnsupported, unknownMethod(p.Method)}
 	}
-	if r.whole = p.Body; r.v.has[fieldXML] {
-		r.whole = r.xml
+	if r.v.has[fieldXML] {
+		r.raw = append(r.raw, r.xml...)
+	} else {
+		r.raw = append(r.raw, p.Body...)
 	}
 	r.openType = t.typ == ""
 	return t.kind, t.typ, nil
@@ -269,7 +271,7 @@ func (r *reader) failure(p *psyc.Packet, fail *failure, xml []byte) (xmpp.Kind, 
 		kind = xmpp.Message
 	}
 	if r.v.has[fieldXML] {
-		r.whole = xml
+		r.raw = append(r.raw, xml...)
 		return kind, "error", nil
 	}
 	text := r.v.value[fieldText]

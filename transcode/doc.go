@@ -135,7 +135,8 @@
 //	0x0E "http://jabber.org/protocol/"            0x0F "urn:xmpp:"               0x10 <body>0x01</body>
 //	0x11 "'/>"                                    0x12 "' id='"
 //
-// A writer abbreviates what it likes. With its abbreviations written out a skeleton has at most 512 KiB.
+// A writer need not abbreviate; this one does at single quotes. With its abbreviations written out a skeleton has at most
+// 512 KiB.
 //
 // A text is taken out only if writing it again gives the same bytes: it has no child elements, CDATA sections, numeric
 // references or carriage returns, and is escaped in one manner. & and < are always written as &amp; and &lt;. Which of > " '
@@ -184,9 +185,10 @@
 // circuit, no variables that act wherever they stand; whatever else calls itself a packet is an ordinary extension.
 //
 // An iq has one child only and goes without, and so does a stanza whose children would become larger than 200 KiB. Two
-// packets count as equal if they have the same addresses, tag, variables, method and body; the order of variables, _INTERNAL
-// variables and what a skeleton abbreviates do not count. Other routing variables, such as _source_relay, belong to the way that a packet took on
-// PSYC and do not cross XMPP: a _tag_relay in a packet that is no answer would match somebody's request on the word of a user.
+// packets count as equal if they have the same addresses, tag, variables, method and body; the order of variables, what a
+// skeleton abbreviates, and _INTERNAL variables do not count. Other routing variables, such as _source_relay, belong to the
+// way that a packet took on PSYC and do not cross XMPP: a _tag_relay in a packet that is no answer would match somebody's
+// request on the word of a user.
 //
 // # Refusals
 //

@@ -77,7 +77,8 @@ func (c *Converter) embed(s *xmpp.Stanza, p *psyc.Packet) (*xmpp.Stanza, error) 
 	}
 	kids := k.kids
 	if err = s.SetRaw(kids); err == nil && !c.inner {
-		if q := c.restore(s, &c.back); q == nil || !same(p, q) {
+		c.probe.survey(s)
+		if q := c.restore(s, c.probe.packet, &c.back); q == nil || !same(p, q) {
 			err = s.SetRaw(kids[:n:n]) // nobody would honour it
 		}
 	}
@@ -90,7 +91,8 @@ func (c *Converter) embed(s *xmpp.Stanza, p *psyc.Packet) (*xmpp.Stanza, error) 
 // says reports whether s, which was read from p, says all of p, so that Packet gives p back. That does not depend on who
 // reads it: it may be in either syntax.
 func (c *Converter) says(s *xmpp.Stanza, p *psyc.Packet) bool {
-	if q := c.restore(s, &c.put); q != nil {
+	c.probe.survey(s)
+	if q := c.restore(s, c.probe.packet, &c.put); q != nil {
 		return same(p, q)
 	}
 	for _, syntax := range [...]psyc.Syntax{psyc.PSYC10, psyc.PSYC09} {
@@ -115,18 +117,11 @@ func embeddable(p *psyc.Packet) bool {
 	return true
 }
 
-// restore returns the packet that s carries in its last child, nil if there is none that may be believed. A packet may
-// itself hold a stanza with a packet in it; base64 makes each at least a third larger than what it holds, so that there
-// are few.
-func (c *Converter) restore(s *xmpp.Stanza, k *packed) *psyc.Packet {
-	if s.Kind == xmpp.IQ || c.Strip {
-		return nil
-	}
-	var last xmpp.Element
-	for e := range s.Children() {
-		last = e
-	}
-	if !last.Is(nsPacket, "packet") {
+// restore returns the packet that s carries in last, the child that survey found, nil if there is none that may be believed.
+// A packet may itself hold a stanza with a packet in it; base64 makes each at least a third larger than what it holds, so
+// that there are few.
+func (c *Converter) restore(s *xmpp.Stanza, last xmpp.Element, k *packed) *psyc.Packet {
+	if last.IsZero() || c.Strip {
 		return nil
 	}
 	var err error

@@ -37,7 +37,6 @@ func (w *writer) message(s *xmpp.Stanza, f form) bool {
 	if s.Type == "error" {
 		return w.failure(s, f)
 	}
-	w.survey(s)
 	raw := s.Raw()
 	var texts filling
 	var seen [marks + 1]bool

@@ -28,25 +28,27 @@ const (
 
 // A writer writes one stanza as a packet. The packet's values lie in buf and are good until the next write.
 type writer struct {
-	p               psyc.Packet
-	buf             []byte
-	attrs           []byte // value of _jabber_attributes
-	style           style
-	hollows         []hollow
-	children        []child
-	hasText, inRoom bool // whether there is a body, and something that only rooms say
-	skel            []byte
-	wire            []byte
-	said            []byte // elements in place of variables
-	book            *addressBook
-	of              words
-	none            bool // no native form: the syntax cannot hold it
-	whole           bool // the element of the method is spelt otherwise than its phrase says
-	differs         bool // the XML is not that of the packet that was read
+	p        psyc.Packet
+	buf      []byte
+	attrs    []byte // value of _jabber_attributes
+	style    style
+	hollows  []hollow
+	skel     []byte
+	wire     []byte
+	said     []byte       // elements in place of variables
+	children []child      // of the stanza that survey has seen
+	hasText  bool         // whether there is a body
+	inRoom   bool         // whether there is something that only rooms say
+	packet   xmpp.Element // the last child, if that claims to be one
+	book     *addressBook
+	of       words
+	none     bool // no native form: the syntax cannot hold it
+	whole    bool // the element of the method is spelt otherwise than its phrase says
+	differs  bool // the XML is not that of the packet that was read
 }
 
-// write converts s. What the packet says of s is complete by construction: each part goes either into a variable whose
-// reading gives the part back, or stays in the XML.
+// write converts s, which survey has seen. What the packet says of s is complete by construction: each part goes either into
+// a variable whose reading gives the part back, or stays in the XML.
 func (w *writer) write(s *xmpp.Stanza, book *addressBook, f form) (*psyc.Packet, error) {
 	w.p.Routing, w.p.Entity = w.p.Routing[:0], w.p.Entity[:0]
 	w.p.State, w.p.Method, w.p.Body, w.p.Size = 0, "", nil, 0

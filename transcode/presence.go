@@ -87,7 +87,6 @@ func (w *writer) presence(s *xmpp.Stanza, f form) bool {
 	if s.Type == "error" {
 		return w.failure(s, f)
 	}
-	w.survey(s)
 	raw, left := s.Raw(), leaves(s) && !w.inRoom
 	var texts filling
 	var seen [marks + 1]bool

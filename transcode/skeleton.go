@@ -89,7 +89,7 @@ func (w *writer) skeleton(raw, usual []byte, f form) {
 		n, from := len(w.skel), 0
 		for _, h := range w.hollows {
 			before, mark, end := raw[from:h.start], h.mark, h.end
-			if mark == markBody && bytes.HasSuffix(before, []byte(bodyOpen)) && hasPrefix(raw[end:], bodyClose) {
+			if mark == markBody && bytes.HasSuffix(before, []byte(bodyOpen)) && bytes.HasPrefix(raw[end:], []byte(bodyClose)) {
 				before, mark, end = before[:len(before)-len(bodyOpen)], shortBody, end+len(bodyClose)
 			}
 			w.skel = append(appendShort(w.skel, before), mark)

@@ -14,8 +14,7 @@ import (
 type reader struct {
 	s     xmpp.Stanza
 	v     view
-	raw   []byte // children, as far as they are put together
-	whole []byte // children, where the packet has them as they are
+	raw   []byte // children, as long as they are put together
 	xml   []byte // that the packet has of them
 	attrs []xmpp.Attr
 	body  []byte // of an action
@@ -70,11 +69,7 @@ func (r *reader) read(p *psyc.Packet, book *addressBook, space string, strip boo
 	if err := r.namespace(); err != nil {
 		return nil, err
 	}
-	raw := r.whole
-	if raw == nil {
-		raw = r.raw
-	}
-	if err := r.s.SetRaw(raw); err != nil {
+	if err := r.s.SetRaw(r.raw); err != nil {
 		return nil, badXML("children of "+p.Method, err)
 	}
 	return &r.s, nil

@@ -13,8 +13,9 @@ type term struct {
 type speaker func(w *writer, s *xmpp.Stanza, e xmpp.Element, f form) (method string)
 
 var (
-	termBody = term{local: "body", mark: markBody}
-	termShow = term{local: "show"}
+	termBody   = term{local: "body", mark: markBody}
+	termShow   = term{local: "show"}
+	termPacket = term{space: nsPacket, local: "packet"}
 )
 
 var terms = [...]*term{
@@ -24,6 +25,7 @@ var terms = [...]*term{
 	{local: "status", mark: markStatus},
 	{space: nsNick, local: "nick", mark: markNick},
 	{space: nsDelay, local: "delay", mark: markDelay},
+	&termPacket,
 
 	{space: nsChatStates, local: "active", say: in(xmpp.Message, sayChatState)},
 	{space: nsChatStates, local: "composing", say: in(xmpp.Message, sayChatState)},
@@ -50,24 +52,24 @@ func in(kind xmpp.Kind, say speaker) (of [xmpp.IQ + 1]speaker) {
 	return of
 }
 
-// termsOf holds the terms by where they are looked for: most children of stanzas are none.
-var termsOf = func() (of [places][]*term) {
+// termsBy holds the terms by their buckets: most children of stanzas are none, and have to be told so quickly.
+var termsBy = func() (of [buckets][]*term) {
 	for _, t := range terms {
-		n := place([]byte(t.local))
+		n := bucket([]byte(t.local))
 		of[n] = append(of[n], t)
 	}
 	return of
 }()
 
-// place is where to look for a local name, which is not empty.
-func place(local []byte) int { return (int(local[0]) + 4*len(local)) % places }
+const buckets = 32
 
-const places = 32
+// bucket is where to look for a local name, which is never empty.
+func bucket(local []byte) int { return (int(local[0]) + 4*len(local)) % buckets }
 
 // termOf returns the term that a child of a stanza in the given namespace is, nil if it is none.
 func termOf(e xmpp.Element, space string) *term {
 	local := e.Local()
-	for _, t := range termsOf[place(local)] {
+	for _, t := range termsBy[bucket(local)] {
 		if string(local) != t.local {
 			continue
 		}
@@ -84,18 +86,24 @@ type child struct {
 	xmpp.Element
 }
 
-// survey finds the children of s that are terms.
+// survey finds the children of s that are terms, for write and restore. An iq has but one.
 func (w *writer) survey(s *xmpp.Stanza) {
-	w.children, w.hasText, w.inRoom = w.children[:0], false, false
+	w.children, w.hasText, w.inRoom, w.packet = w.children[:0], false, false, xmpp.Element{}
+	if s.Kind == xmpp.IQ {
+		return
+	}
+	var last *term
 	space := stanzaSpace(s)
 	for e := range s.Children() {
-		t := termOf(e, space)
-		if t == nil {
+		if last = termOf(e, space); last == nil {
 			continue
 		}
-		w.children = append(w.children, child{t, e})
-		w.hasText = w.hasText || t == &termBody
-		w.inRoom = w.inRoom || t.say[xmpp.Presence] != nil
+		w.children = append(w.children, child{last, e})
+		w.hasText = w.hasText || last == &termBody
+		w.inRoom = w.inRoom || last.say[xmpp.Presence] != nil
+	}
+	if last == &termPacket {
+		w.packet = w.children[len(w.children)-1].Element
 	}
 }
 

@@ -35,7 +35,8 @@ type Converter struct {
 // without addresses speaks to the circuit itself.
 func (c *Converter) Packet(s *xmpp.Stanza) (*psyc.Packet, error) {
 	f := form{syntax: c.Syntax, strip: c.Strip, plain: c.Plain}
-	if p := c.restore(s, &c.taken); p != nil {
+	c.out.survey(s)
+	if p := c.restore(s, c.out.packet, &c.taken); p != nil {
 		if c.Plain {
 			p.Entity = withoutPrivate(p.Entity[:0], p)
 			p.Routing = slices.DeleteFunc(p.Routing, func(v psyc.Var) bool { return v.Name == varTag })

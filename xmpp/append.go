@@ -136,15 +136,13 @@ func (s *Stanza) DeclaresContent() bool {
 	if s.ix == nil {
 		return false
 	}
-	for i := int32(1); i < int32(len(s.ix.Elements)); {
-		child := &s.ix.Elements[i]
-		attrs := s.ix.AttrsOf(child)
+	for n := int32(1); n < int32(len(s.ix.Elements)); n = s.ix.Elements[n].Next {
+		attrs := s.ix.AttrsOf(&s.ix.Elements[n])
 		for i := range attrs {
 			if a := &attrs[i]; a.Space == xmlscan.XMLNS && contentSpace(s.ix.Value(a)) != "" {
 				return true
 			}
 		}
-		i = child.Next
 	}
 	return false
 }
