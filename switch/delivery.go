@@ -230,10 +230,14 @@ func (q *queued) fate(ctx context.Context) fate {
 	}
 	select {
 	case t.turn <- struct{}{}:
-		defer func() { <-t.turn }()
-	case <-ctx.Done():
-		return doubtful
+	default: // somebody asks the peer
+		select {
+		case t.turn <- struct{}{}:
+		case <-ctx.Done():
+			return doubtful
+		}
 	}
+	defer func() { <-t.turn }()
 	return t.fate(q.number)
 }
 
