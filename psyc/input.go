@@ -214,6 +214,9 @@ func (in *input) read() (*Packet, error) {
 		if answer != nil && in.c.own(p) {
 			in.c.answer(answer)
 		}
+		if err == nil {
+			return p, nil
+		}
 		var fault *Error
 		if !errors.As(err, &fault) || fault.Method != errDiminish {
 			return p, err

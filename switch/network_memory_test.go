@@ -30,7 +30,7 @@ func inUse() int64 {
 // goroutinesFall waits until there are no more than n goroutines.
 func goroutinesFall(t *testing.T, n int) {
 	t.Helper()
-	for over := time.Now().Add(20 * time.Second); runtime.NumGoroutine() > n; runtime.Gosched() {
+	for over := time.Now().Add(20 * time.Second); runtime.NumGoroutine() > n; <-time.After(time.Millisecond) {
 		if time.Now().After(over) {
 			t.Fatalf("%d goroutines, want %d", runtime.NumGoroutine(), n)
 		}
