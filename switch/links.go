@@ -183,8 +183,6 @@ func (r *Router) note(key route, t trouble) {
 func (r *Router) linkFor(ctx context.Context, key route) (*Link, error) {
 	r.mu.Lock()
 	link, ups, over := r.links.byRoute[key], r.links.ups, r.state == closed
-	t, _ := r.links.trouble.Get(key)
-	hope := r.state == serving && time.Now().Before(t.hope)
 	r.mu.Unlock()
 	switch {
 	case over:
@@ -202,6 +200,10 @@ func (r *Router) linkFor(ctx context.Context, key route) (*Link, error) {
 	if link = r.find(ctx, key); link != nil {
 		return link, nil
 	}
+	r.mu.Lock()
+	t, _ := r.links.trouble.Get(key)
+	hope := r.state == serving && time.Now().Before(t.hope)
+	r.mu.Unlock()
 	if t.err != nil && time.Now().Before(t.retry) {
 		return nil, t.err
 	}

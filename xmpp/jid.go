@@ -7,7 +7,7 @@ import "github.com/switchyard-im/switchyard/uniform"
 type jidCache struct{ known map[string]uniform.JID }
 
 const (
-	jidsKept   = 16
+	jidsKept   = 64
 	jidKeptLen = 128 // longer addresses are not kept
 )
 

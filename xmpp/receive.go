@@ -232,6 +232,7 @@ func (s *Stream) Stanzas(ctx context.Context) iter.Seq2[*Stanza, error] {
 		}
 		s.held = nil
 		s.rd.rest() // who ranges anew may have had to wait
+		s.out.rest()
 		defer s.in.interruptedBy(ctx)()
 		for {
 			st, err := s.step(ctx)

@@ -36,8 +36,8 @@ type output struct {
 // A span is where a stanza stands in a buffer.
 type span struct{ start, end int }
 
-// An idle stream keeps no buffer larger than this.
-const idleBuffer = 4 << 10
+// A buffer that is larger than this is not used again: what has been said at once may not be for a long time.
+const keepBuffer = 64 << 10
 
 // append lets f append to what waits, as soon as there is room.
 func (o *output) append(ctx context.Context, f func(dst []byte) []byte) error {
@@ -146,10 +146,10 @@ func (o *output) write() {
 		}
 		o.spare, o.spared = b, spans
 	}
-	if cap(o.buf) > idleBuffer && len(o.buf) == 0 {
+	if cap(o.buf) > keepBuffer && len(o.buf) == 0 {
 		o.buf, o.spans = nil, nil
 	}
-	if cap(o.spare) > idleBuffer {
+	if cap(o.spare) > keepBuffer {
 		o.spare, o.spared = nil, nil
 	}
 	o.writing = false
@@ -158,6 +158,16 @@ func (o *output) write() {
 	o.mu.Unlock()
 	if err != nil {
 		o.broken(err)
+	}
+}
+
+// rest gives up the memory that is of use only while stanzas go.
+func (o *output) rest() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.writing && len(o.buf) == 0 {
+		o.buf, o.spans = nil, nil
+		o.spare, o.spared = nil, nil
 	}
 }
 

@@ -1,9 +1,7 @@
 package xmlscan
 
 import (
-	"bytes"
 	"iter"
-	"slices"
 )
 
 // An Index describes one scanned element, or one piece of content, by offsets into its bytes.
@@ -176,14 +174,25 @@ func (ix *Index) InScope(n int32) iter.Seq2[[]byte, []byte] {
 
 // Clone returns a copy that shares no memory with ix but what never changes.
 func (ix *Index) Clone() *Index {
-	return &Index{
-		Src:      bytes.Clone(ix.Src),
-		Elements: slices.Clone(ix.Elements),
-		Attrs:    slices.Clone(ix.Attrs),
-		spaces:   slices.Clone(ix.spaces),
-		arena:    bytes.Clone(ix.arena),
+	// Most stanzas are small, and then their parts are one piece of memory, not above 512 bytes, from where on pieces cost more.
+	c := &struct {
+		Index
+		elements [3]Element
+		attrs    [5]Attr
+		names    [8]span
+	}{}
+	n := len(ix.Src)
+	text := make([]byte, 0, n+len(ix.arena))
+	text = append(append(text, ix.Src...), ix.arena...)
+	c.Index = Index{
+		Src:      text[:n:n],
+		Elements: append(c.elements[:0], ix.Elements...),
+		Attrs:    append(c.attrs[:0], ix.Attrs...),
+		spaces:   append(c.names[:0], ix.spaces...),
+		arena:    text[n:],
 		outer:    ix.outer,
 		around:   ix.around,
 		dflt:     ix.dflt,
 	}
+	return &c.Index
 }
