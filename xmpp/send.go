@@ -36,9 +36,6 @@ type output struct {
 // A span is where a stanza stands in a buffer.
 type span struct{ start, end int }
 
-// A buffer that is larger than this is not used again: what has been said at once may not be for a long time.
-const keepBuffer = 64 << 10
-
 // append lets f append to what waits, as soon as there is room.
 func (o *output) append(ctx context.Context, f func(dst []byte) []byte) error {
 	o.mu.Lock()
@@ -146,10 +143,11 @@ func (o *output) write() {
 		}
 		o.spare, o.spared = b, spans
 	}
-	if cap(o.buf) > keepBuffer && len(o.buf) == 0 {
+	// What may wait at any time is worth keeping until the stream rests; a stanza that was larger still is not.
+	if cap(o.buf) > 2*o.limit && len(o.buf) == 0 {
 		o.buf, o.spans = nil, nil
 	}
-	if cap(o.spare) > keepBuffer {
+	if cap(o.spare) > 2*o.limit {
 		o.spare, o.spared = nil, nil
 	}
 	o.writing = false
