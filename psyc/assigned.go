@@ -19,16 +19,9 @@ func (a *assigned) apply(p *Packet, syn Syntax) error {
 			return modifierError(errDiminish, "Only the whole of [_variable_name] can be removed.", v)
 		}
 	}
-	if err := a.routing.Apply(&p.Routing); err != nil {
+	if err := a.routing.ApplyRouting(p); err != nil {
 		return err
 	}
-	kept := p.Routing[:0]
-	for _, v := range p.Routing {
-		if len(v.Value) > 0 {
-			kept = append(kept, v)
-		}
-	}
-	p.Routing = kept
 	if syn == PSYC09 {
 		a.entity.Syntax = syn
 		return a.entity.Apply(&p.Entity)

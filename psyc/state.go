@@ -115,6 +115,16 @@ func (s *State) Apply(header *Vars) error {
 	return nil
 }
 
+// ApplyRouting is [State.Apply] for the routing header of a packet of the circuit whose state s is. A variable that the packet gives an empty
+// value is not there: the packet does without it. A [Circuit] does that by itself; this is for who reads circuits with a [Decoder].
+func (s *State) ApplyRouting(p *Packet) error {
+	if err := s.Apply(&p.Routing); err != nil {
+		return err
+	}
+	p.Routing = slices.DeleteFunc(p.Routing, func(v Var) bool { return len(v.Value) == 0 })
+	return nil
+}
+
 // ApplyPacket is [State.Apply] for a packet of the context whose state s is: it does what p's State says first, and
 // brings its entity header up to date. A packet that changes state and has no _context is refused with the *[Error]
 // _failure_unsupported_state_persistent, because nobody owns what it would change.

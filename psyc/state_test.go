@@ -253,3 +253,29 @@ func FuzzState(f *testing.F) {
 		}
 	})
 }
+
+// The routing header of a circuit: what is assigned stays, and an empty value does without it.
+func TestStateApplyRouting(t *testing.T) {
+	var s State
+	for _, test := range []struct{ wire, want string }{
+		{"=_source\ta\n=_target\tb\n|\n", ":_source\ta\n:_target\tb\n|\n"},
+		{":_target\tc\n:_tag\t1\n|\n", ":_target\tc\n:_tag\t1\n:_source\ta\n|\n"},
+		{":_source\t\n:_target\t\n|\n", "|\n"},
+		{"|\n", ":_source\ta\n:_target\tb\n|\n"},
+	} {
+		var p Packet
+		if _, err := p.Parse([]byte(test.wire), PSYC10); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.ApplyRouting(&p); err != nil {
+			t.Error(err)
+		}
+		if got, err := p.Append(nil, PSYC10); string(got) != test.want || err != nil {
+			t.Errorf("%q is %q, want %q", test.wire, got, test.want)
+		}
+	}
+	p := Packet{Routing: Vars{{Op: Update, Name: "_source"}}}
+	if err := s.ApplyRouting(&p); err == nil || len(p.Routing) != 1 {
+		t.Errorf("%v, %v", err, p.Routing)
+	}
+}

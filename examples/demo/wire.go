@@ -76,13 +76,13 @@ func split(c *tap.Conn) ([]piece, *packets, error) {
 			if err != nil {
 				return nil, nil, fmt.Errorf("what %v wrote after the switch is no PSYC: %w", d, err)
 			}
-			if err := state.Apply(&p.Routing); err != nil {
-				return nil, nil, err
+			if err := state.ApplyRouting(p); err != nil {
+				return nil, nil, fmt.Errorf("what %v wrote after the switch: %w", d, err)
 			}
 			found := packet{piece{d, rest[:n]}, p.Clone()}
 			rest = rest[n:]
 			switch {
-			case len(p.Routing.Get("_source")) > 0:
+			case p.Routing.Get("_source") != nil:
 				all.stanzas = append(all.stanzas, found)
 			case p.Method != "" && p.Method != "_request_circuit_shutdown":
 				all.circuit = append(all.circuit, found)

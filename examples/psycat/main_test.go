@@ -32,6 +32,10 @@ func TestFilters(t *testing.T) {
 		{"to-psyc -syntax 0.9", stanza, wire09},
 		{"to-xmpp", wire, stanza + "\n"},
 		{"to-xmpp", "|\n" + wire + "|\n" + wire, stanza + "\n" + stanza + "\n"},
+		{
+			"to-xmpp", strings.NewReplacer(":_source", "=_source", ":_target", "=_target").Replace(wire) + ":_source\t\n:_target\t\n|\n" + wire[strings.Index(wire, ":_tag"):],
+			stanza + "\n" + stanza + "\n",
+		},
 		{"to-xmpp -syntax 0.9", wire09 + wire09, stanza + "\n" + stanza + "\n"},
 		{"to-xmpp", ".\n" + wire09, stanza + "\n"},
 		{"to-psyc", "", ""},

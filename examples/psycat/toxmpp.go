@@ -28,10 +28,15 @@ func toXMPP(t *terminal, flags *flag.FlagSet, args []string) error {
 		return eachLine(t, c.answer)
 	}
 	n := 0
+	var state psyc.State // of the circuit that the packets come from
 	for p, err := range decoder(t.in, c.syntax).Packets() {
 		n++
 		if err != nil {
 			return fmt.Errorf("packet %d: %w", n, err)
+		}
+		if err := state.ApplyRouting(p); err != nil {
+			t.refuse("packet %d: %v", n, err)
+			continue
 		}
 		if greeting(p) {
 			continue
