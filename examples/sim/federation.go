@@ -20,7 +20,8 @@ type federation struct {
 	userPart  float64 // of all users
 	roomPart  float64 // of all rooms
 	foreign   int     // contacts of the sample on other servers
-	home      int     // and on the own server
+	near      int     // of them in the neighbourhood
+	home      int     // on the own server
 	companies int     // pairs of a user and a foreign server with contacts
 	alone     int     // of them those with one contact
 }
@@ -137,6 +138,9 @@ func (f *federation) plan() {
 			link(s, t).out = append(link(s, t).out, c)
 			link(t, s).back = append(link(t, s).back, c)
 			f.companies++
+			if f.hoods[s] == f.hoods[t] {
+				f.near += end - before
+			}
 			if end-before == 1 {
 				f.alone++
 			}

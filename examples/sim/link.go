@@ -13,6 +13,7 @@ import (
 // A cost is what something takes on the wire.
 type cost struct {
 	packets int64 // stanzas of XMPP, packets of PSYC
+	acks    int64 // packets among them that acknowledge others
 	bytes   int64
 }
 
@@ -27,6 +28,7 @@ type bill [protocols]cost
 func (b *bill) sum(other *bill) {
 	for p := range b {
 		b[p].packets += other[p].packets
+		b[p].acks += other[p].acks
 		b[p].bytes += other[p].bytes
 	}
 }
@@ -192,5 +194,6 @@ func (l *link) ack(b *bill, p protocol) {
 		panic(err) // it is a constant and a number
 	}
 	b[p].add(1, l.Framing.wire(len(wire)))
+	b[p].acks++
 	r.packets, r.bytes = 0, 0
 }

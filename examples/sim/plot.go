@@ -26,6 +26,7 @@ func draw(w io.Writer, results []*result) error {
 	p.Y.Min = 0
 	p.Legend.Top = true
 	p.Legend.XOffs = -vg.Centimeter / 4
+	p.Legend.Padding = vg.Points(2)
 	p.Add(plotter.NewGrid())
 	for k := range protocols {
 		var points plotter.XYs

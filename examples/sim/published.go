@@ -111,7 +111,7 @@ func printPublished(w io.Writer, m *Model) error {
 			return err
 		}
 		t.row(p.users, p.contacts, p.changes, p.kBs, p.arithmetic(), kBs[plainXMPP], percent(kBs[plainXMPP], p.kBs), kBs[zlibStanza], kBs[zlibWrite],
-			kBs[unicast], kBs[fanOut], roomy[fanOut], fmt.Sprintf("±%.1f %%", 100*r.error[plainXMPP]))
+			kBs[unicast], kBs[fanOut], roomy[fanOut], r.accuracy())
 	}
 	if err := t.Flush(); err != nil {
 		return err

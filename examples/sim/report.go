@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 )
@@ -30,13 +31,10 @@ func (t table) row(cells ...any) {
 
 // figure writes a number with three digits that count, or all before the point.
 func figure(x float64) string {
-	switch {
-	case x >= 100 || x == 0:
+	if x >= 100 {
 		return fmt.Sprintf("%.0f", x)
-	case x >= 10:
-		return fmt.Sprintf("%.1f", x)
 	}
-	return fmt.Sprintf("%.2f", x)
+	return fmt.Sprintf("%.3g", x)
 }
 
 func percent(part, whole float64) string {
@@ -61,34 +59,33 @@ func printAssumptions(w io.Writer, flags *flag.FlagSet, outside map[string]bool)
 
 // printResults writes what the federations cost.
 func printResults(w io.Writer, results []*result) {
-	t := newTable(w, "Federations, as far as they are simulated: means of the users, and contacts for each foreign server on which a user has any")
-	t.row("users", "servers", "users simulated", "rooms simulated", "contacts", "of them at home", "foreign servers", "contacts on each", "alone there")
+	t := newTable(w, "Federations as they came out: contacts of a user, foreign servers on which a user has any, how many on each, and how often just one")
+	t.row("users", "servers", "users simulated", "rooms simulated", "contacts", "at home", "near, of foreign", "foreign servers", "contacts on each", "alone there")
 	for _, r := range results {
 		n := float64(len(r.users))
 		t.row(r.Users, r.Servers, len(r.users), len(r.rooms), float64(r.home+r.foreign)/n, percent(float64(r.home), float64(r.home+r.foreign)),
-			float64(r.companies)/n, float64(r.foreign)/float64(max(r.companies, 1)), percent(float64(r.alone), float64(r.companies)))
+			percent(float64(r.near), float64(r.foreign)), float64(r.companies)/n, float64(r.foreign)/float64(max(r.companies, 1)), percent(float64(r.alone), float64(r.companies)))
 	}
 	t.Flush()
 
-	t = newTable(w, "Stanzas of XMPP and packets of PSYC, for each user and day")
-	t.row("users", "stanzas", "PSYC", "fan-out", "of XMPP")
+	t = newTable(w, "Stanzas of XMPP and packets of PSYC for each user and day; acknowledgements are packets, too")
+	t.row("users", "stanzas", "PSYC", "acknowledgements", "fan-out", "acknowledgements", "fan-out of XMPP")
 	for _, r := range results {
-		t.row(r.Users, r.perUser(r.total[plainXMPP]).packets, r.perUser(r.total[unicast]).packets, r.perUser(r.total[fanOut]).packets,
-			percent(r.total[fanOut].packets, r.total[plainXMPP].packets))
+		one, fan := r.perUser(r.total[unicast]), r.perUser(r.total[fanOut])
+		t.row(r.Users, r.perUser(r.total[plainXMPP]).packets, one.packets, one.acks, fan.packets, fan.acks,
+			percent(fan.packets, r.perUser(r.total[plainXMPP]).packets))
 	}
 	t.Flush()
 
-	t = newTable(w, "kB for each user and day; sampling error of the sums with a confidence of 95 %; MB/s of the whole federation")
-	t.row(append(append([]any{"users"}, names()...), "fan-out of XMPP", "error", "XMPP MB/s", "fan-out MB/s")...)
+	t = newTable(w, "kB for each user and day; sampling error of the sums, with a confidence of 95 %; kB/s of the whole federation")
+	t.row(append(append([]any{"users"}, names()...), "fan-out of XMPP", "error", "XMPP kB/s", "fan-out kB/s")...)
 	for _, r := range results {
 		cells := []any{r.Users}
-		worst := 0.0
 		for p := range r.total {
 			cells = append(cells, r.perUser(r.total[p]).bytes/1000)
-			worst = max(worst, r.error[p])
 		}
-		perSecond := 1 / day.Seconds() / 1e6
-		t.row(append(cells, percent(r.total[fanOut].bytes, r.total[plainXMPP].bytes), fmt.Sprintf("±%.1f %%", 100*worst),
+		perSecond := 1 / day.Seconds() / 1000
+		t.row(append(cells, percent(r.total[fanOut].bytes, r.total[plainXMPP].bytes), r.accuracy(),
 			r.total[plainXMPP].bytes*perSecond, r.total[fanOut].bytes*perSecond)...)
 	}
 	t.Flush()
@@ -104,6 +101,14 @@ func printResults(w io.Writer, results []*result) {
 		t.row(append(cells, percent(last.byKind[k][fanOut].bytes, last.byKind[k][plainXMPP].bytes))...)
 	}
 	t.Flush()
+}
+
+// accuracy says how far the sums may be off because of the sample.
+func (r *result) accuracy() string {
+	if r.userPart == 1 {
+		return "exact"
+	}
+	return fmt.Sprintf("±%.1f %%", 100*slices.Max(r.error[:]))
 }
 
 func names() (all []any) {

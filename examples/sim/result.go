@@ -1,8 +1,6 @@
 package main
 
-import (
-	"math"
-)
+import "math"
 
 // A result is what the traffic of a federation costs in a day, projected from the sample to all.
 type result struct {
@@ -13,11 +11,12 @@ type result struct {
 }
 
 // An amount is packets and bytes of a whole federation in a day.
-type amount struct{ packets, bytes float64 }
+type amount struct{ packets, acks, bytes float64 }
 
 func (a *amount) add(c cost, part float64) {
 	if part > 0 {
 		a.packets += float64(c.packets) / part
+		a.acks += float64(c.acks) / part
 		a.bytes += float64(c.bytes) / part
 	}
 }
@@ -70,5 +69,6 @@ func variance(units []bill, p protocol, part float64) float64 {
 
 // perUser returns what a user costs in a day.
 func (r *result) perUser(a amount) amount {
-	return amount{a.packets / float64(r.Users), a.bytes / float64(r.Users)}
+	n := float64(r.Users)
+	return amount{a.packets / n, a.acks / n, a.bytes / n}
 }
