@@ -42,6 +42,7 @@ type link struct {
 	out    transcode.FanOut
 	in     transcode.FanIn
 	parser psyc.Parser
+	packet psyc.Packet // received
 	acks   [protocols]receipts
 
 	wire []byte
@@ -109,11 +110,10 @@ func (l *link) fan(b *bill, at time.Duration, now time.Time, stanzas int) error 
 		}
 		packets++
 		bytes += len(l.wire)
-		var p psyc.Packet
-		if _, err := l.parser.Parse(&p, l.wire); err != nil {
+		if _, err := l.parser.Parse(&l.packet, l.wire); err != nil {
 			return fmt.Errorf("parsing a packet of fan-out: %w", err)
 		}
-		for _, err := range l.in.Receive(now, &p) {
+		for _, err := range l.in.Receive(now, &l.packet) {
 			if err != nil {
 				return fmt.Errorf("receiving a packet of fan-out: %w", err)
 			}

@@ -88,7 +88,7 @@ func run(args []string, stdout, stderr io.Writer) error {
 	case "changes":
 		return printChanges(stdout, m)
 	case "published":
-		return printPublished(stdout, m)
+		return printPublished(stdout, m, isode)
 	}
 	return usageError{fmt.Errorf("%q is neither changes nor published", flags.Arg(0))}
 }

@@ -96,11 +96,11 @@ func hanckeArithmetic(p published) (perContact, repeaters float64) {
 	return perContact, repeaters
 }
 
-// printPublished writes what others computed beside what the simulator makes of their assumptions.
-func printPublished(w io.Writer, m *Model) error {
+// printPublished writes what others computed beside what the simulator makes of their assumptions. The first row is Hancke's scenario, too.
+func printPublished(w io.Writer, m *Model, rows []published) error {
 	t := newTable(w, "Kille and Jennings 2007: two domains, each user with contacts in the other; kB/s of presence in eight hours")
 	t.row("users/domain", "contacts", "changes/h", "published", "its arithmetic", "XMPP", "of published", "zlib/stanza", "zlib/write", "PSYC", "fan-out", "all audiences", "error")
-	for _, p := range isode {
+	for _, p := range rows {
 		r, kBs, err := p.simulated(m, false)
 		if err != nil {
 			return err
@@ -119,7 +119,7 @@ func printPublished(w io.Writer, m *Model) error {
 		changes of 200 bytes likewise, but probes, answers of those who are there, and unavailable presence as long as they are. "fan-out" remembers
 		-audiences on the link, "all audiences" as many as there are users.`)
 
-	first := isode[0]
+	first := rows[0]
 	each, repeaters := hanckeArithmetic(first)
 	t = newTable(w, "Hancke 2008: MB of one domain in eight hours, 20,000 users with 4 contacts each in one other domain")
 	t.row("", "published", "its arithmetic", "of published")
