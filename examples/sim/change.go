@@ -18,11 +18,11 @@ type change struct {
 }
 
 // changeOfPresence repeats a measurement between Prosody 0.12 and ejabberd 23.01 with the names, the presence and the spelling that they
-// had there.
+// had there. On links of PSYC somebody else speaks in between.
 func changeOfPresence(m *Model, contacts int) (*change, error) {
 	plain := *m
 	plain.Sessions = false
-	l := newLink(&plain, "ejabberd.test", 1)
+	l := newLink(&plain, "ejabberd.test", whole)
 	s := with(&xmpp.Stanza{Kind: xmpp.Presence, From: jid(fmt.Sprintf("fan%d", contacts), "prosody.test", "s"), Lang: "en"},
 		"<show>away</show><status>brb</status>")
 	var to []uniform.JID
@@ -33,6 +33,9 @@ func changeOfPresence(m *Model, contacts int) (*change, error) {
 	for i, b := range []**bill{&c.first, &c.next, &c.oneMore} {
 		if i == 2 {
 			to = append(to, jid("newcomer", "ejabberd.test", ""))
+		}
+		if err := l.interrupt(); err != nil {
+			return nil, err
 		}
 		var err error
 		if *b, err = l.carry(&event{at: time.Duration(i) * time.Hour, stanza: s, to: to}); err != nil {

@@ -164,17 +164,24 @@ func (f *federation) plan() {
 	})
 }
 
-// part returns how much of the traffic of a link is simulated: the friendships that count for it are known, and those of the sample.
-func (f *federation) part(l *plannedLink) float64 {
+// part returns how much of a link is simulated: which part of the friendships between its servers belongs to users of the sample.
+func (f *federation) part(l *plannedLink) linkPart {
 	if f.userPart == 1 {
-		return 1
+		return whole
 	}
-	simulated := 0
+	out, back := 0, 0
 	for _, c := range l.out {
-		simulated += len(c.contacts)
+		out += len(c.contacts)
 	}
-	part := float64(simulated) / float64(max(f.ties.number(l.from, l.to), 1))
-	return min(max(part, f.userPart), 1)
+	for _, c := range l.back {
+		back += len(c.contacts)
+	}
+	if out+back == 0 {
+		return whole // rooms alone use it
+	}
+	ties := float64(max(f.ties.number(l.from, l.to), 1))
+	share := func(part float64) float64 { return min(max(part, f.userPart), 1) }
+	return linkPart{audiences: share(float64(out) / ties), packets: share(float64(out+back) / (2 * ties))}
 }
 
 // write notes the events of a link, in order.
@@ -232,12 +239,19 @@ func (f *federation) run() (*ledger, error) {
 	return total, failed
 }
 
-// carry simulates a link.
+// carry simulates a link. Of two moments in a row, others came between them on the whole link as often as others are left out.
 func (f *federation) carry(j *journal, planned *plannedLink, into *ledger) error {
 	j.write(planned)
-	l := newLink(f.Model, domain(planned.to), f.part(planned))
+	part := f.part(planned)
+	l := newLink(f.Model, domain(planned.to), part)
+	others := hash(f.Seed, chanceOthers, uint64(planned.from)<<32|uint64(planned.to))
 	for i := range j.events {
 		e := &j.events[i]
+		if i > 0 && e.at != j.events[i-1].at && fraction(hash(others, chanceOthers, uint64(i))) >= part.packets {
+			if err := l.interrupt(); err != nil {
+				return err
+			}
+		}
 		b, err := l.carry(e)
 		if err != nil {
 			return err

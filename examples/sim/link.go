@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -37,32 +38,42 @@ func (b *bill) sum(other *bill) {
 // receiver, so that what it answers counts and the copies that it makes can be counted.
 type link struct {
 	*Model
+	conv    transcode.Converter
+	packets circuit // of one packet for each stanza
 
-	conv   transcode.Converter
-	out    transcode.FanOut
-	in     transcode.FanIn
-	parser psyc.Parser
-	packet psyc.Packet // received
-	acks   [protocols]receipts
+	out   transcode.FanOut
+	in    transcode.FanIn
+	casts circuit
 
-	wire []byte
+	xml []byte
 }
 
-// newLink returns a link to a domain, on which the given part of the traffic is simulated. What is bounded for the whole link is bounded
-// in proportion, so that audiences are dropped as often as on the whole one (Waldspurger et al., "Efficient MRC Construction with
+// newLink returns a link to a domain, on which a part of the traffic is simulated. What is bounded for the whole link is bounded in
+// proportion, so that audiences are dropped as often as on the whole one (Waldspurger et al., "Efficient MRC Construction with
 // SHARDS", FAST 2015).
-func newLink(m *Model, to string, part float64) *link {
+func newLink(m *Model, to string, part linkPart) *link {
 	limits := transcode.AudienceLimits{
-		Audiences: max(int(float64(m.Audiences)*part+0.5), 1),
-		Members:   max(int(float64(m.Members)*part+0.5), 1),
+		Audiences: max(int(float64(m.Audiences)*part.audiences+0.5), 1),
+		Members:   max(int(float64(m.Members)*part.audiences+0.5), 1),
 	}
-	l := &link{Model: m, parser: psyc.Parser{Syntax: psyc.PSYC10}}
-	l.out.Limits = limits
-	l.in = transcode.FanIn{Root: uniform.MustParseJID(to).Uniform().String(), Limits: limits}
-	for p := range l.acks {
-		l.acks[p].period = time.Duration(float64(ackTime) / part)
+	return &link{
+		Model:   m,
+		packets: newCircuit(m, part.packets),
+		casts:   newCircuit(m, part.packets),
+		out:     transcode.FanOut{Limits: limits},
+		in:      transcode.FanIn{Root: uniform.MustParseJID(to).Uniform().String(), Limits: limits},
 	}
-	return l
+}
+
+// A linkPart is how much of a link is simulated, from 0 to 1.
+type linkPart struct{ audiences, packets float64 }
+
+// whole is a link of which nothing is left out.
+var whole = linkPart{1, 1}
+
+// interrupt lets others use the link, who are not simulated, and does not count.
+func (l *link) interrupt() error {
+	return errors.Join(l.packets.interrupt(), l.casts.interrupt())
 }
 
 // carry returns what an event costs.
@@ -75,16 +86,17 @@ func (l *link) carry(e *event) (*bill, error) {
 		s := &copies[i]
 		*s = *e.stanza
 		s.To = to
-		l.wire = s.Append(l.wire[:0])
-		plain += len(l.wire)
+		l.xml = s.Append(l.xml[:0])
+		plain += len(l.xml)
 		p, err := l.conv.Packet(s)
 		if err != nil {
 			return nil, fmt.Errorf("converting %s to a packet: %w", s.Kind, err)
 		}
-		if l.wire, err = p.Append(l.wire[:0], psyc.PSYC10); err != nil {
-			return nil, fmt.Errorf("rendering %s: %w", p.Method, err)
+		wire, err := l.packets.write(p)
+		if err != nil {
+			return nil, err
 		}
-		packets += len(l.wire)
+		packets += len(wire)
 		l.out.Add(now, s)
 	}
 	n := len(e.to)
@@ -93,107 +105,56 @@ func (l *link) carry(e *event) (*bill, error) {
 	b[zlibStanza].add(n, l.Framing.wire(stanza))
 	b[zlibWrite].add(n, l.Framing.wire(write))
 	b[unicast].add(n, l.Framing.wire(packets))
-	l.acknowledge(&b, unicast, e.at, n, packets)
-	return &b, l.fan(&b, e.at, now, n)
+	if err := l.packets.acknowledge(&b[unicast], e.at, n, packets); err != nil {
+		return nil, err
+	}
+	return &b, l.fan(&b[fanOut], e.at, now, n)
 }
 
 // fan takes out what fan-out makes of the stanzas that have just been added and lets the far side make the copies.
-func (l *link) fan(b *bill, at time.Duration, now time.Time, stanzas int) error {
+func (l *link) fan(to *cost, at time.Duration, now time.Time, stanzas int) error {
 	packets, bytes, copies := 0, 0, 0
 	l.out.FlushAll()
 	for parcel, err := range l.out.Parcels() {
 		if err != nil {
 			return fmt.Errorf("fan-out: %w", err)
 		}
-		if l.wire, err = parcel.Packet.Append(l.wire[:0], psyc.PSYC10); err != nil {
-			return fmt.Errorf("rendering %s: %w", parcel.Packet.Method, err)
+		wire, err := l.casts.write(parcel.Packet)
+		if err != nil {
+			return err
 		}
 		packets++
-		bytes += len(l.wire)
-		if _, err := l.parser.Parse(&l.packet, l.wire); err != nil {
-			return fmt.Errorf("parsing a packet of fan-out: %w", err)
+		bytes += len(wire)
+		p, err := l.casts.read(wire)
+		if err != nil {
+			return err
 		}
-		for _, err := range l.in.Receive(now, &l.packet) {
+		for _, err := range l.in.Receive(now, p) {
 			if err != nil {
 				return fmt.Errorf("receiving a packet of fan-out: %w", err)
 			}
 			copies++
 		}
-		if err := l.answer(b); err != nil {
+		if err := l.answer(to); err != nil {
 			return err
 		}
 	}
 	if copies != stanzas {
 		return fmt.Errorf("fan-out made %d copies of %d", copies, stanzas)
 	}
-	b[fanOut].add(packets, l.Framing.wire(bytes))
-	l.acknowledge(b, fanOut, at, packets, bytes)
-	return nil
+	to.add(packets, l.Framing.wire(bytes))
+	return l.casts.acknowledge(to, at, packets, bytes)
 }
 
 // answer takes what the far side says about audiences back to the near one.
-func (l *link) answer(b *bill) error {
+func (l *link) answer(to *cost) error {
 	for _, p := range l.in.Replies() {
 		wire, err := p.Append(nil, psyc.PSYC10)
 		if err != nil {
 			return fmt.Errorf("rendering %s: %w", p.Method, err)
 		}
-		b[fanOut].add(1, l.Framing.wire(len(wire)))
+		to.add(1, l.Framing.wire(len(wire)))
 		l.out.Handle(p)
 	}
 	return nil
-}
-
-// When a session of PSYC acknowledges: see "Sessions" in the documentation of package psyc.
-const (
-	ackTime    = 200 * time.Millisecond
-	ackPackets = 64
-	ackBytes   = 64 << 10
-)
-
-// Receipts say when the receiver of a session acknowledges what it got. Where a part of a link is simulated, a longer time holds as many
-// packets as ackTime does on the whole link.
-type receipts struct {
-	period         time.Duration
-	due            time.Duration // of the acknowledgement of what is not acknowledged
-	packets, bytes int           // of that
-	total          int           // packets of the session
-}
-
-// acknowledge counts the acknowledgements that packets cause.
-func (l *link) acknowledge(b *bill, p protocol, at time.Duration, packets, bytes int) {
-	if !l.Sessions {
-		return
-	}
-	r := &l.acks[p]
-	for packets > 0 {
-		if r.packets > 0 && at >= r.due {
-			l.ack(b, p)
-		}
-		if r.packets == 0 {
-			r.due = at + r.period
-		}
-		n := min(packets, ackPackets-r.packets)
-		r.packets += n
-		r.total += n
-		r.bytes += bytes * n / packets
-		bytes -= bytes * n / packets
-		packets -= n
-		if r.packets >= ackPackets || r.bytes >= ackBytes {
-			l.ack(b, p)
-		}
-	}
-}
-
-func (l *link) ack(b *bill, p protocol) {
-	r := &l.acks[p]
-	ack := psyc.Packet{Method: "_status_session"}
-	ack.Entity.Set("_amount_received", fmt.Sprint(r.total))
-	wire, err := ack.Append(nil, psyc.PSYC10)
-	if err != nil {
-		panic(err) // it is a constant and a number
-	}
-	b[p].add(1, l.Framing.wire(len(wire)))
-	b[p].acks++
-	r.packets, r.bytes = 0, 0
 }

@@ -24,6 +24,7 @@ const (
 	chanceOccupants
 	chanceRooms
 	chanceSample
+	chanceOthers
 )
 
 // A source is randomness that depends on seed, subject and number alone: whatever is asked about a user a second time, in another

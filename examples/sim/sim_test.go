@@ -94,7 +94,9 @@ func TestAgreesWithMeasurements(t *testing.T) {
 func fannedOut(t *testing.T, contacts int) (first, next float64) {
 	t.Helper()
 	var out transcode.FanOut
+	var addresses psyc.Assigner
 	send := func() (bytes float64) {
+		addresses.Assign(stranger())
 		for i := range contacts {
 			s, err := xmpp.Parse(fmt.Appendf(nil, "<presence from='fan%d@prosody.test/s' to='sub%04d@ejabberd.test' xml:lang='en'>"+
 				"<show>away</show><status>brb</status></presence>", contacts, i+1))
@@ -108,6 +110,7 @@ func fannedOut(t *testing.T, contacts int) (first, next float64) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			addresses.Assign(parcel.Packet)
 			wire, err := parcel.Packet.Append(nil, psyc.PSYC10)
 			if err != nil {
 				t.Fatal(err)
