@@ -82,8 +82,8 @@ func (g *graph) local(dst []uint32, user uint32) []uint32 {
 
 // owner returns whose an end of a server is.
 func (g *graph) owner(upTo []uint32, s int, end uint32) uint32 {
-	end += upTo[g.first[s]]
 	first := g.first[s]
+	end += upTo[first]
 	return first + uint32(sort.Search(g.users(s), func(i int) bool { return upTo[int(first)+i+1] > end }))
 }
 

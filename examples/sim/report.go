@@ -9,7 +9,7 @@ import (
 	"text/tabwriter"
 )
 
-// A table writes rows of columns, all but the first of them to the right.
+// A table writes rows of columns. What it is written to has to remember errors.
 type table struct{ *tabwriter.Writer }
 
 func newTable(w io.Writer, title string) table {
