@@ -22,8 +22,9 @@ var isode = []published{
 	{10_000_000, 10, 6, 70_833},
 }
 
-// What the published rows are made of. The text of the analysis that they were computed with is no longer to be had; but all four rows
-// follow from 200 bytes for a change of presence and 600 bytes for the beginning and the end of a session of eight hours, for each contact.
+// What the published rows are made of. The text of the analysis that they were computed with is no longer to be had. These two constants are
+// fitted: 200 bytes for a change of presence and 600 bytes for the beginning and the end of a session of eight hours, for each contact, give all
+// four rows, which have two rates of changes and three products of users and contacts.
 const (
 	isodeSession = 8 * time.Hour
 	isodeChange  = 200
@@ -88,7 +89,8 @@ const (
 )
 
 // hanckeArithmetic returns the bytes of the users of one domain in a session of eight hours: presence at its beginning and at each change, a
-// probe, and unavailable presence, to each contact or once.
+// probe, and unavailable presence, to each contact or once. That the scenario has the users and contacts of Isode's first row is inferred from
+// the sum for repeaters.
 func hanckeArithmetic(p published) (perContact, repeaters float64) {
 	stanzas := 1 + p.changes*isodeSession.Hours()
 	perContact = float64(p.users) * p.contacts * (stanzas*hanckePresence + 2*hanckeProbe)
@@ -113,7 +115,7 @@ func printPublished(w io.Writer, m *Model, rows []published) error {
 			kBs[unicast], kBs[fanOut], roomy[fanOut], r.accuracy())
 	}
 	t.Flush()
-	paragraph(w, `Arithmetic: 200 bytes for each change and 600 for beginning and end of a session, for each contact; it gives all four rows. The simulator sends
+	paragraph(w, `Arithmetic: 200 bytes for each change and 600 for beginning and end of a session, for each contact, fitted to the four rows, which it gives. The simulator sends
 		changes of 200 bytes likewise, but probes, answers of those who are there, and unavailable presence as long as they are. "fan-out" remembers
 		-audiences on the link, "all audiences" as many as there are users.`)
 
