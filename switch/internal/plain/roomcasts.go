@@ -94,7 +94,7 @@ func (p *Peer) roomPresence(e *Effect, s *xmpp.Stanza, r *room) {
 	nick, who := s.From.Resource(), s.To.Bare()
 	g := r.guests[who]
 	x, _ := s.MUCUser()
-	own := x.Has(110) || g != nil && nick == g.nick
+	own := x.Has(110)
 	switch {
 	case s.Type == "error":
 		p.notEntered(e, s, r, g)

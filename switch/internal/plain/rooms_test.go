@@ -358,6 +358,7 @@ func TestStaysEnd(t *testing.T) {
 	k.knows()
 	k.steps([]step{
 		{groupchat("Cleo", "ada", "1", "<body>hi</body>"), `[@bar xmpp:BAR/Cleo]> _message_public nick=Cleo "hi"`},
+		{shows("ada", "ada", "unavailable", ""), ""}, // somebody else, whom we have not met
 		{strings.Replace(talks("ada", "bar", "hello"), "_nick\tada", "_nick\tAda", 1), strings.Replace(fmt.Sprintf(speaks, "ada", "hello"), ">ada<", ">Ada<", 1)},
 		{groupchat("Ada", "ada", "2", "<body>hello</body>"), `[@bar ~ada]> _message_public nick=Ada "hello"`},
 		{strings.Replace(asks("ada", "bar", "_request_leave"), "_nick\tada", "_nick\tAda", 1), strings.Replace(fmt.Sprintf(parts, "ada"), "BAR/ada", "BAR/Ada", 1)},
