@@ -151,7 +151,7 @@ func TestSlowPacket(t *testing.T) {
 				}
 				for i := range test.wire {
 					w.send(test.wire[i : i+1])
-					time.Sleep(5 * time.Second)
+					time.Sleep(7 * time.Second) // of which a minute is no multiple
 					if c.Err() != nil {
 						break
 					}
