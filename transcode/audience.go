@@ -38,9 +38,11 @@ type AudienceLimits struct {
 	Members   int // of all audiences together; 200,000
 }
 
+const defaultEntries = 5000
+
 func (l AudienceLimits) withDefaults() AudienceLimits {
 	if l.Entries <= 0 {
-		l.Entries = 5000
+		l.Entries = defaultEntries
 	}
 	if l.Audiences <= 0 {
 		l.Audiences = 4096

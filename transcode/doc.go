@@ -252,15 +252,20 @@
 // in 10 s, or with more than 64 packets or 256 KiB kept, the cast is refused with _failure_unknown_audience.
 //
 // Refused: the sender forgets the audience, and repeats the cast: a packet for each recipient, as if there were no
-// casts, with _list_audience_repeat. That is a list of two: the number of the cast, and how many copies follow; a copy
-// that cannot be sent is a packet without method. The receiver keeps what else comes from that bare address until the
-// last copy is there. It refuses with _failure_exhausted_audience what is more than it wants to be charged for, and the
+// casts, with _list_audience_repeat. That is a list of two: the number of the cast, and how many copies there are from this
+// one on. At the end there is a packet that has the _context and _list_audience_repeat alone, with 0 for that; a copy that
+// cannot be sent is left out. The receiver keeps what else comes from that bare address until then. It refuses with _failure_exhausted_audience what is more than it wants to be charged for, and the
 // sender then sends no casts for a while; with _error_rejected_relay_audience members of domains that are not hosted or
 // for which the pair is not proved, both when they are told and when they are used; with _error_invalid_audience or what
 // [Converter.Stanza] says, packets that make no sense. Of a refused cast no copy is delivered.
 //
 // Whoever is not answered, or not sent the copies, in 10 s, or has to keep twice the above, ends the session:
 // [ErrOutOfStep]. What was unsettled is then sent again in a new one.
+//
+// Where packets are acknowledged by their number, as in the sessions of package psyc, a cast is acknowledged for all of its
+// copies at once, and nothing counts as received from the first packet on that is kept. A receiver then keeps everything,
+// not only what comes from the same bare address, and gives out the copies of a refused cast when their end is there: what
+// it gave out ahead of its turn would come again if the connection broke. It may keep more for that. [FanIn.InOrder] does so.
 //
 // # Plain peers
 //

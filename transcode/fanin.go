@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/switchyard-im/switchyard/psyc"
+	"github.com/switchyard-im/switchyard/uniform"
 	"github.com/switchyard-im/switchyard/xmpp"
 )
 
@@ -40,6 +43,9 @@ type FanIn struct {
 	Limits AudienceLimits
 	// Hold bounds what waits while an audience is in doubt.
 	Hold HoldLimits
+	// InOrder has everything wait then, and not only what comes from the same address: for sessions whose acknowledgement is the
+	// number of packets that have been received, in which what overtakes comes again if the connection breaks.
+	InOrder bool
 	// Space is the content namespace of the stanzas; xmpp.NSServer if empty.
 	Space string
 
@@ -47,6 +53,7 @@ type FanIn struct {
 	audiences map[audienceKey]*audience
 	list      audienceList
 	holds     map[string]*hold // by the uniform of the bare source
+	received  uint64           // packets given to Receive
 	casts     uint64           // number of the last one
 	reported  uint64           // the sender has been told that casts are settled up to this one
 	replies   []*psyc.Packet
@@ -75,10 +82,10 @@ func (f *FanIn) Receive(now time.Time, p *psyc.Packet) iter.Seq2[*xmpp.Stanza, e
 }
 
 func (f *FanIn) receive(now time.Time, p *psyc.Packet, yield func(*xmpp.Stanza, error) bool) {
-	source := bareSource(p)
-	a := arrival{p: p}
+	f.received++
+	a := arrival{p: p, number: f.received}
 	if answersQuestion(p) {
-		if h := f.holds[string(source)]; h != nil {
+		if h := f.holds[string(f.lane(p))]; h != nil {
 			f.answered(now, h, p, yield)
 		}
 		return
@@ -92,7 +99,7 @@ func (f *FanIn) receive(now time.Time, p *psyc.Packet, yield func(*xmpp.Stanza, 
 		f.casts, a.cast = n, n
 	}
 	if len(f.holds) > 0 {
-		if h := f.holds[string(source)]; h != nil {
+		if h := f.holds[string(f.lane(p))]; h != nil {
 			f.keep(now, h, a, yield)
 			return
 		}
@@ -104,8 +111,9 @@ func (f *FanIn) receive(now time.Time, p *psyc.Packet, yield func(*xmpp.Stanza, 
 
 // An arrival is a packet from the peer.
 type arrival struct {
-	p    *psyc.Packet
-	cast uint64 // its number, 0 if it is none
+	p      *psyc.Packet
+	number uint64 // of packets received
+	cast   uint64 // of casts, 0 if it is none
 }
 
 // bareSource returns the uniform of the bare source of p.
@@ -114,6 +122,25 @@ func bareSource(p *psyc.Packet) []byte {
 		return context
 	}
 	return p.Routing.Get(varSource)
+}
+
+// lane returns what has to wait for each other: packets with the same.
+func (f *FanIn) lane(p *psyc.Packet) []byte {
+	if f.InOrder {
+		return nil
+	}
+	return bareSource(p)
+}
+
+// AboutAudiences reports whether p is a cast, or repeats a part of one, or speaks of audiences in another way. As long as nothing is held any other
+// packet need not go through a FanIn: it is what a [Converter] makes of it.
+func AboutAudiences(p *psyc.Packet) bool {
+	for i := range p.Entity {
+		if name := p.Entity[i].Name; name == varAudience || strings.HasPrefix(name, varMembers) {
+			return true
+		}
+	}
+	return false
 }
 
 // aboutContext reports whether p is a cast, or changes an audience.
@@ -173,15 +200,8 @@ func (f *FanIn) process(now time.Time, a arrival, unknown bool, yield func(*xmpp
 // single yields the stanza that a packet is which has one recipient.
 func (f *FanIn) single(p *psyc.Packet, yield func(*xmpp.Stanza, error) bool) {
 	if p.Entity.Get(varRepeat) != nil {
-		f.stripped = *p
-		f.stripped.Entity = f.stripped.Entity[:0:0]
-		for _, v := range p.Entity {
-			if v.Name != varRepeat {
-				f.stripped.Entity = append(f.stripped.Entity, v)
-			}
-		}
-		if p = &f.stripped; p.Method == "" {
-			return // a copy that could not be sent
+		if p = withoutRepeat(p); p.Method == "" {
+			return // the end of copies
 		}
 	}
 	f.conv.Space = f.Space
@@ -199,6 +219,13 @@ func (f *FanIn) single(p *psyc.Packet, yield func(*xmpp.Stanza, error) bool) {
 		return
 	}
 	yield(s, nil)
+}
+
+// withoutRepeat returns a copy of a cast as if there were no casts.
+func withoutRepeat(p *psyc.Packet) *psyc.Packet {
+	q := *p
+	q.Entity = slices.DeleteFunc(slices.Clone(p.Entity), func(v psyc.Var) bool { return v.Name == varRepeat })
+	return &q
 }
 
 // admit asks whether a pair of domains is in order.
@@ -261,7 +288,7 @@ func (f *FanIn) deliver(p *psyc.Packet, yield func(*xmpp.Stanza, error) bool) er
 	if err != nil {
 		return err
 	}
-	if s.From.IsZero() || !s.To.IsZero() || !broadcast(s) {
+	if s.From.IsZero() || !s.To.IsZero() || !Broadcast(s) {
 		return audienceError(methodAudienceInvalid, "%s is not for many", p.Method)
 	}
 	f.spans = f.spans[:0]
@@ -281,41 +308,56 @@ func (f *FanIn) deliver(p *psyc.Packet, yield func(*xmpp.Stanza, error) bool) er
 	copies, bytes, domain := 0, 0, ""
 	for _, r := range f.spans {
 		for i := range a.members[r.from:r.to] {
-			j := &a.members[r.from+i]
-			if d := j.Domain(); d != domain || i == 0 {
+			if d := a.members[r.from+i].Domain(); d != domain || i == 0 {
 				if err := f.admit(d, s.From.Domain()); err != nil {
 					return err
 				}
 				domain = d
 			}
-			bytes += len(j.String())
 		}
 		copies += r.to - r.from
+		bytes += burden(s, a.members[r.from:r.to])
 	}
 	if f.Charge != nil {
-		if err := f.Charge(copies, bytes+copies*(len(s.Raw())+len(s.From.String())+stanzaOverhead)); err != nil {
+		if err := f.Charge(copies, bytes); err != nil {
 			return &Error{xmpp.ResourceConstraint, methodAudienceExhausted, fmt.Errorf("%d copies: %w", copies, err)}
 		}
 	}
 	for _, r := range f.spans {
-		for i := r.from; i < r.to; i++ {
-			// Whoever gets a copy may change it: the next one is made of what was converted.
-			f.copy = *s
-			if len(s.Attrs) > 0 {
-				f.attrs = append(f.attrs[:0], s.Attrs...)
-				f.copy.Attrs = f.attrs
-			}
-			f.copy.To = a.members[i]
-			if !yield(&f.copy, nil) {
-				return nil
-			}
+		if !f.yieldCopies(s, a.members[r.from:r.to], yield) {
+			return nil
 		}
 	}
 	return nil
 }
 
+// yieldCopies yields a copy of s for each of to. Whoever gets one may change it: the next one is made of s.
+func (f *FanIn) yieldCopies(s *xmpp.Stanza, to []uniform.JID, yield func(*xmpp.Stanza, error) bool) bool {
+	for i := range to {
+		f.copy = *s
+		if len(s.Attrs) > 0 {
+			f.attrs = append(f.attrs[:0], s.Attrs...)
+			f.copy.Attrs = f.attrs
+		}
+		f.copy.To = to[i]
+		if !yield(&f.copy, nil) {
+			return false
+		}
+	}
+	return true
+}
+
 // stanzaOverhead is about what an element takes on a stream beside its addresses and children.
 const stanzaOverhead = 60
+
+// burden is about how many bytes copies of s for all of to are on a stream.
+func burden(s *xmpp.Stanza, to []uniform.JID) int {
+	n := len(to) * (len(s.Raw()) + len(s.From.String()) + stanzaOverhead)
+	for i := range to {
+		n += len(to[i].String())
+	}
+	return n
+}
 
 // Replies returns what has to be sent to the peer, in order, and forgets it.
 func (f *FanIn) Replies() []*psyc.Packet {

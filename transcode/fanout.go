@@ -19,14 +19,15 @@ import (
 //
 // It knows no clock: the caller says what time it is. It starts no goroutine, and is for one at a time.
 //
-//	f.Add(now, s)               // whatever is to be sent, in order
+//	f.Add(now, s, ref)          // whatever is to be sent, in order
 //	f.Flush(now)                // when there is nothing more to add for the moment, and at f.Due()
 //	f.Handle(p)                 // what the receiver says about audiences
 //	for parcel, err := range f.Parcels() { ... }
 //
 // The order of stanzas from one bare address to another is kept; what goes out between other addresses may change places.
 type FanOut struct {
-	// Delay is how long presence may wait for more of its run; 5 ms, negative: not at all.
+	// Delay is how long a run of presence waits for one more copy; 20 ms, negative: not at all. As long as they keep coming it
+	// waits ten times as long.
 	Delay time.Duration
 	// MessageDelay is the same for headlines and groupchat; 0: until the next Flush, but no longer than Delay.
 	MessageDelay time.Duration
@@ -38,6 +39,8 @@ type FanOut struct {
 	Window int
 	// Largest is the length in bytes of the longest cast; 256 KiB.
 	Largest int
+	// Burden is how many bytes the copies of one cast may be together, about; 16 MiB.
+	Burden int
 
 	conv     Converter
 	runs     map[uniform.JID]*run // by bare source
@@ -80,6 +83,7 @@ type castRecord struct {
 // A consignment is what waits to be taken out by Parcels.
 type consignment struct {
 	stanza *xmpp.Stanza
+	refs   []any         // of the stanza, or of the copies; none if a cast is repeated
 	to     []uniform.JID // of a run; nil: the stanza as it is
 	run    *run          // until it is decided how to send it
 	at     int           // next of to
@@ -95,29 +99,40 @@ type Parcel struct {
 	Cast   uint64       // number of the cast in the session, 0 if it is none
 
 	stanza *xmpp.Stanza
+	refs   []any // as long as to, or one; nil if they are not known any more
 	to     []uniform.JID
 }
 
-// Stanzas yields what the parcel stands for, each good until the next one. Who has to send it again in another session, where
-// the audiences that the packet relies on are not known, begins with these.
-func (p Parcel) Stanzas() iter.Seq[*xmpp.Stanza] {
-	return func(yield func(*xmpp.Stanza) bool) {
+// Stanzas yields what the parcel stands for, each good until the next one, with what Add was given beside it. Who has to send
+// it again in another session, where the audiences that the packet relies on are not known, begins with these.
+func (p Parcel) Stanzas() iter.Seq2[*xmpp.Stanza, any] {
+	return func(yield func(*xmpp.Stanza, any) bool) {
 		if p.stanza == nil {
 			return
 		}
 		s := *p.stanza
 		if p.to == nil {
-			yield(&s)
+			yield(&s, p.ref(0))
 			return
 		}
-		for _, j := range p.to {
+		for i, j := range p.to {
 			s = *p.stanza
 			s.To = j
-			if !yield(&s) {
+			if !yield(&s, p.ref(i)) {
 				return
 			}
 		}
 	}
+}
+
+// Refs yields what Add was given beside the stanzas of the parcel, in their order.
+func (p Parcel) Refs() iter.Seq[any] { return slices.Values(p.refs) }
+
+func (p Parcel) ref(i int) any {
+	if p.refs == nil {
+		return nil
+	}
+	return p.refs[i]
 }
 
 func (f *FanOut) delay(s *xmpp.Stanza) time.Duration {
@@ -126,7 +141,7 @@ func (f *FanOut) delay(s *xmpp.Stanza) time.Duration {
 	case s.Kind != xmpp.Presence:
 		d = f.MessageDelay
 	case d == 0:
-		d = 5 * time.Millisecond
+		d = 20 * time.Millisecond
 	}
 	return max(d, 0)
 }
@@ -140,19 +155,27 @@ func orDefault(n, otherwise int) int {
 
 func (f *FanOut) largest() int { return orDefault(f.Largest, 256<<10) }
 
-// Add takes s, which the caller must not change any more. Unless s goes on with the open run of its bare sender, that run
-// ends first; s then waits for more of the kind, or, if it is of a kind that has one recipient, is ready at once.
-func (f *FanOut) Add(now time.Time, s *xmpp.Stanza) {
+// Alone reports whether s may be sent past f, by a Converter, as if it had been added: it is of a kind that has one recipient,
+// and nothing is waiting that it could overtake.
+func (f *FanOut) Alone(s *xmpp.Stanza) bool {
+	return len(f.ready) == 0 && !Broadcast(s) && (len(f.runs) == 0 || f.runs[s.From.Bare()] == nil)
+}
+
+// Add takes s, which the caller must not change any more; ref is what the caller knows it by. Unless s goes on with the open run of its
+// bare sender, that run ends first; s then waits for more of the kind, or, if it is of a kind that has one recipient, is
+// ready at once.
+func (f *FanOut) Add(now time.Time, s *xmpp.Stanza, ref any) {
 	f.expire(now)
 	source := s.From.Bare()
 	r := f.runs[source]
 	if !castable(s) {
 		f.end(r)
-		f.ready = append(f.ready, &consignment{stanza: s})
+		f.ready = append(f.ready, &consignment{stanza: s, refs: []any{ref}})
 		return
 	}
 	if r != nil && r.takes(s, f.Limits.withDefaults().Entries) {
-		r.add(s.To)
+		r.add(s.To, ref)
+		r.due = earlier(now.Add(f.delay(s)), r.opened.Add(patience*f.delay(s)))
 		return
 	}
 	f.end(r)
@@ -160,7 +183,7 @@ func (f *FanOut) Add(now time.Time, s *xmpp.Stanza) {
 		f.end(f.order[0])
 	}
 	r = &run{stanza: s, opened: now, due: now.Add(f.delay(s))}
-	r.add(s.To)
+	r.add(s.To, ref)
 	if f.runs == nil {
 		f.runs = make(map[uniform.JID]*run)
 	}
@@ -176,13 +199,23 @@ func (f *FanOut) end(r *run) {
 	delete(f.runs, r.stanza.From.Bare())
 	f.order = slices.Delete(f.order, slices.Index(f.order, r), slices.Index(f.order, r)+1)
 	r.seen = nil
-	f.ready = append(f.ready, &consignment{stanza: r.stanza, to: r.to, run: r})
+	f.ready = append(f.ready, &consignment{stanza: r.stanza, refs: r.refs, to: r.to, run: r})
 }
 
-// expire ends the runs that have been open for as long as any may, however much is being added.
+// patience is how many delays a run may last.
+const patience = 10
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// expire ends the runs that should have been flushed long ago.
 func (f *FanOut) expire(now time.Time) {
-	longest := max(f.delay(&xmpp.Stanza{Kind: xmpp.Presence}), f.MessageDelay)
-	for len(f.order) > 0 && now.Sub(f.order[0].opened) > longest {
+	slack := f.delay(&xmpp.Stanza{Kind: xmpp.Presence})
+	for len(f.order) > 0 && now.Sub(f.order[0].due) > slack {
 		f.end(f.order[0])
 	}
 }
@@ -233,7 +266,7 @@ func (f *FanOut) next() (Parcel, error) {
 	case c.to == nil:
 		done()
 		p, err := f.conv.Packet(c.stanza)
-		return Parcel{Packet: p, Copies: 1, stanza: c.stanza}, err
+		return Parcel{Packet: p, Copies: 1, stanza: c.stanza, refs: c.refs}, err
 	case c.run != nil:
 		r := c.run
 		c.run = nil
@@ -244,28 +277,36 @@ func (f *FanOut) next() (Parcel, error) {
 		return Parcel{}, nil
 	}
 	s := *c.stanza
+	if c.at == len(c.to) { // all copies of a refused cast are on their way, as far as they can be
+		done()
+		return Parcel{Packet: f.repeated(c.repeat, s.From)}, nil
+	}
 	s.To = c.to[c.at]
 	c.at++
-	left := len(c.to) - c.at
-	if left == 0 {
-		done()
-	}
 	p, err := f.conv.Packet(&s)
-	if c.repeat == 0 {
-		return Parcel{Packet: p, Copies: 1, stanza: &s}, err
-	}
-	value := psyc.AppendList(nil, "", element(c.repeat), element(uint64(left)))
-	repeats := psyc.Var{Op: psyc.Set, Name: varRepeat, Value: value}
-	if err != nil { // the receiver counts the copies, also those that cannot be sent
-		p = new(psyc.Packet)
-		p.Routing.Add(psyc.Set, varSource, f.conv.book.uniform(s.From.Bare()))
-		p.Routing.Add(psyc.Set, varTarget, f.conv.book.uniform(s.To.Bare()))
-		p.Entity = psyc.Vars{repeats}
-		f.ready = slices.Insert(f.ready, 0, &consignment{packet: p})
+	switch {
+	case c.repeat == 0:
+		if c.at == len(c.to) {
+			done()
+		}
+		return Parcel{Packet: p, Copies: 1, stanza: &s, refs: c.refs[c.at-1 : c.at]}, err
+	case err != nil:
 		return Parcel{stanza: &s}, err
 	}
-	p.Entity = append(psyc.Vars{repeats}, p.Entity...)
+	p.Entity = append(psyc.Vars{repeats(c.repeat, len(c.to)-c.at+1)}, p.Entity...)
 	return Parcel{Packet: p}, nil
+}
+
+// repeats returns the variable of a packet that repeats a part of a cast.
+func repeats(cast uint64, left int) psyc.Var {
+	return psyc.Var{Op: psyc.Set, Name: varRepeat, Value: psyc.AppendList(nil, "", element(cast), element(uint64(left)))}
+}
+
+// repeated returns the packet that says that a cast has been repeated. It has no target, for which the peer might refuse it.
+func (f *FanOut) repeated(cast uint64, from uniform.JID) *psyc.Packet {
+	p := &psyc.Packet{Entity: psyc.Vars{repeats(cast, 0)}}
+	p.Routing.Add(psyc.Set, varContext, f.conv.book.uniform(from.Bare()))
+	return p
 }
 
 func element(n uint64) psyc.Element {
@@ -288,7 +329,7 @@ func (f *FanOut) castRun(r *run) (Parcel, bool) {
 		return Parcel{}, false // as one packet each they are what they are
 	}
 	f.wire, err = p.Append(f.wire[:0], psyc.PSYC10)
-	if err != nil {
+	if err != nil || burden(&s, r.to) > orDefault(f.Burden, 16<<20) {
 		return Parcel{}, false
 	}
 	best := f.choose(r, len(f.wire))
@@ -309,7 +350,7 @@ func (f *FanOut) castRun(r *run) (Parcel, bool) {
 		number: f.casts, stanza: r.stanza, to: to, context: a.context, id: [2]uint64{a.number, a.version}, members: a.members,
 	})
 	f.trim()
-	return Parcel{Packet: &f.p, Copies: len(to), Cast: f.casts, stanza: r.stanza, to: to}, true
+	return Parcel{Packet: &f.p, Copies: len(to), Cast: f.casts, stanza: r.stanza, refs: r.refs, to: to}, true
 }
 
 // commit carries the plan out and makes f.p the cast.

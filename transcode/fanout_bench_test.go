@@ -20,7 +20,7 @@ func broadcasts(tb testing.TB, n int) (first, next []byte) {
 	now := time.Unix(1e9, 0)
 	send := func(show string) []byte {
 		for i := range n {
-			out.Add(now, mustParse(tb, fmt.Sprintf(benchPresence, contact(i), show)))
+			out.Add(now, mustParse(tb, fmt.Sprintf(benchPresence, contact(i), show)), nil)
 		}
 		out.FlushAll()
 		var wire []byte
@@ -132,7 +132,7 @@ func BenchmarkFanOut(b *testing.B) {
 	casts := 0
 	for b.Loop() {
 		for _, s := range stanzas {
-			out.Add(now, s)
+			out.Add(now, s, nil)
 		}
 		out.FlushAll()
 		for parcel := range out.Parcels() {

@@ -21,7 +21,7 @@ func ExampleFanOut() {
 				fmt.Println(err)
 				return
 			}
-			out.Add(now, s)
+			out.Add(now, s, nil)
 		}
 	}
 	out.FlushAll()

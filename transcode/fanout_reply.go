@@ -54,16 +54,25 @@ func (f *FanOut) Confirm(casts uint64) {
 	f.pending = slices.Delete(f.pending, 0, i)
 }
 
-// Recall returns the parcel of a cast of this session that the receiver has not confirmed, as for a packet that a connection gives
-// back unsent. It has no packet.
-func (f *FanOut) Recall(p *psyc.Packet) (Parcel, bool) {
-	n, err := number(p.Entity.Get(varCasts).String())
-	if err != nil || !aboutContext(p) {
+// Recall returns what a packet of this session stood for that a connection gives back unsent: the stanzas of a cast that the receiver
+// has not confirmed, or nothing if p spoke of audiences alone. ok is false for any other packet. The parcel has no packet and
+// no refs.
+func (f *FanOut) Recall(p *psyc.Packet) (parcel Parcel, ok bool) {
+	switch {
+	case aboutAudience(p), answersQuestion(p), aboutContext(p) && p.Method == "":
+		return Parcel{}, true
+	case p.Entity.Get(varRepeat) != nil:
+		if s, err := f.conv.Stanza(withoutRepeat(p)); err == nil {
+			return Parcel{Copies: 1, stanza: s.Clone()}, true
+		}
+		return Parcel{}, true
+	case !aboutContext(p):
 		return Parcel{}, false
 	}
+	n, err := number(p.Entity.Get(varCasts).String())
 	i := slices.IndexFunc(f.pending, func(r *castRecord) bool { return r.number == n })
-	if i < 0 {
-		return Parcel{}, false
+	if err != nil || i < 0 {
+		return Parcel{}, true
 	}
 	r := f.pending[i]
 	return Parcel{Copies: len(r.to), Cast: n, stanza: r.stanza, to: r.to}, true
@@ -130,8 +139,8 @@ func (f *FanOut) refused(method, context string, n, cast uint64) {
 
 // Reset begins a new session: the receiver knows no audiences, and what the old session left unsettled is for the caller to add
 // again, parcel by parcel (see [Parcel.Stanzas]). Reset yields, in order, what has been added and not yet been taken out,
-// which belongs behind that.
-func (f *FanOut) Reset() iter.Seq[*xmpp.Stanza] {
+// with its ref, which belongs behind that.
+func (f *FanOut) Reset() iter.Seq2[*xmpp.Stanza, any] {
 	f.FlushAll()
 	var left []*consignment
 	for _, c := range f.ready {
@@ -141,14 +150,14 @@ func (f *FanOut) Reset() iter.Seq[*xmpp.Stanza] {
 	}
 	f.ready, f.pending, f.contexts, f.list = nil, nil, nil, audienceList{}
 	f.casts, f.numbers, f.paused = 0, 0, 0
-	return func(yield func(*xmpp.Stanza) bool) {
+	return func(yield func(*xmpp.Stanza, any) bool) {
 		for _, c := range left {
-			to := c.to
+			to, refs := c.to, c.refs
 			if to != nil {
-				to = to[c.at:]
+				to, refs = to[c.at:], refs[c.at:]
 			}
-			for s := range (Parcel{stanza: c.stanza, to: to}).Stanzas() {
-				if !yield(s) {
+			for s, ref := range (Parcel{stanza: c.stanza, refs: refs, to: to}).Stanzas() {
+				if !yield(s, ref) {
 					return
 				}
 			}

@@ -13,6 +13,7 @@ import (
 type run struct {
 	stanza *xmpp.Stanza // the first one
 	to     []uniform.JID
+	refs   []any
 	seen   map[uniform.JID]bool // to, and the bare addresses of those in it that have a resource
 	twice  bool                 // two resources of one address are in it, so that their order counts
 	opened time.Time
@@ -22,7 +23,7 @@ type run struct {
 // castable reports whether s may be one copy of a cast: it is of a kind that servers send to many at once, and its
 // recipient can be a member of an audience.
 func castable(s *xmpp.Stanza) bool {
-	if !broadcast(s) || s.From.IsZero() || s.To.IsZero() {
+	if !Broadcast(s) || s.From.IsZero() || s.To.IsZero() {
 		return false
 	}
 	if r := s.To.Resource(); r != "" && !plain(r, maxValue) {
@@ -31,9 +32,9 @@ func castable(s *xmpp.Stanza) bool {
 	return !slices.ContainsFunc(s.Attrs, func(a xmpp.Attr) bool { return a.Name == "to" })
 }
 
-// broadcast reports whether s is of a kind that may be cast: presence that tells where somebody is, headlines, which events
+// Broadcast reports whether s is of a kind that may be cast: presence that tells where somebody is, headlines, which events
 // of XEP-0060 and XEP-0163 are, and what is said in rooms. A question, a subscription or an error has one recipient.
-func broadcast(s *xmpp.Stanza) bool {
+func Broadcast(s *xmpp.Stanza) bool {
 	switch s.Kind {
 	case xmpp.Presence:
 		return s.Type == "" || s.Type == "unavailable"
@@ -64,7 +65,8 @@ func (r *run) has(to uniform.JID) bool {
 }
 
 // add takes a recipient in.
-func (r *run) add(to uniform.JID) {
+func (r *run) add(to uniform.JID, ref any) {
+	r.refs = append(r.refs, ref)
 	if r.to = append(r.to, to); r.seen != nil {
 		r.see(to)
 	}

@@ -3,6 +3,7 @@ package transcode_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -46,7 +47,7 @@ func (w *pipe) carry(p *psyc.Packet) *psyc.Packet {
 func (w *pipe) add(stanzas ...string) {
 	w.t.Helper()
 	for _, text := range stanzas {
-		w.out.Add(w.now, mustParse(w.t, text))
+		w.out.Add(w.now, mustParse(w.t, text), nil)
 	}
 }
 
@@ -298,21 +299,33 @@ func TestFanOutTimes(t *testing.T) {
 	w := newPipe(t)
 	start := w.now
 	w.add(presence("away", 0, 3)...)
-	if got := w.sends(); len(got) != 0 || !w.out.Due().Equal(start.Add(5*time.Millisecond)) {
+	if got := w.sends(); len(got) != 0 || !w.out.Due().Equal(start.Add(20*time.Millisecond)) {
 		t.Fatalf("%q, due %v", got, w.out.Due())
 	}
 	w.add("<message from='bob@north.example/desk' to='contact0@south.example' type='chat'><body>hi</body></message>")
 	if got := w.sends(); len(got) != 1 || !strings.Contains(got[0], "~bob") {
 		t.Errorf("of Bob: %q", got)
 	}
-	w.out.Flush(start.Add(4 * time.Millisecond))
+	w.out.Flush(start.Add(19 * time.Millisecond))
 	if got := w.sends(); len(got) != 0 {
 		t.Errorf("too early: %q", got)
 	}
-	w.out.Flush(start.Add(5 * time.Millisecond))
+	w.out.Flush(start.Add(20 * time.Millisecond))
 	if got := w.sends(); len(got) != 1 || !w.out.Due().IsZero() {
 		t.Errorf("in time: %q, due %v", got, w.out.Due())
 	}
+
+	// A run goes on as long as copies come, within limits.
+	for i := range 50 {
+		w.now = start.Add(time.Duration(10*i) * time.Millisecond)
+		w.add(presence("xa", i, i+1)...)
+		w.out.Flush(w.now)
+		if got := w.sends(); (len(got) > 0) != (i == 20 || i == 41) {
+			t.Errorf("copy %d: %d packets", i, len(got))
+		}
+	}
+	w.out.FlushAll()
+	w.sends()
 
 	w.add("<message from='*room@north.example/bo' to='contact0@south.example/x' type='groupchat'><body>hi</body></message>")
 	if !w.out.Due().Equal(w.now) {
@@ -326,7 +339,7 @@ func TestFanOutTimes(t *testing.T) {
 	// Somebody who never stops adding holds nobody up.
 	w.add(presence("dnd", 0, 3)...)
 	for i := 0; i < 10; i++ {
-		w.now = w.now.Add(time.Millisecond)
+		w.now = w.now.Add(5 * time.Millisecond)
 		w.add(fmt.Sprintf("<message from='bob@north.example/desk' to='contact0@south.example' type='chat' id='%d'><body>hi</body></message>", i))
 	}
 	found := false
@@ -447,8 +460,8 @@ func TestRecall(t *testing.T) {
 			t.Errorf("%d copies: %q", back.Copies, got)
 		}
 		w.out.Confirm(parcel.Cast)
-		if _, ok := w.out.Recall(p); ok {
-			t.Error("recalled what is settled")
+		if back, ok := w.out.Recall(p); !ok || back.Copies > 0 {
+			t.Errorf("recalled %d copies of what is settled", back.Copies)
 		}
 	}
 	if _, ok := w.out.Recall(&psyc.Packet{Method: "_message"}); ok {
@@ -477,5 +490,76 @@ func TestQuestionsWithoutEnd(t *testing.T) {
 	}
 	if bytes > 50_000 {
 		t.Errorf("%d bytes in answer", bytes)
+	}
+}
+
+// TestRefs: what Add was given beside a stanza comes out with the packet that it went in, or back when the session ends.
+func TestRefs(t *testing.T) {
+	w := newPipe(t)
+	for i, text := range presence("away", 0, 10) {
+		w.out.Add(w.now, mustParse(t, text), i)
+	}
+	w.out.Add(w.now, mustParse(t, "<message from='ann@north.example' to='contact0@south.example'><body>hi</body></message>"), 10)
+	var refs []any
+	for parcel, err := range w.out.Parcels() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		refs = slices.AppendSeq(refs, parcel.Refs())
+		for s, ref := range parcel.Stanzas() {
+			if parcel.Cast > 0 && s.To.String() != contact(ref.(int)) {
+				t.Errorf("%v is that of %v", ref, s.To)
+			}
+		}
+	}
+	for i, text := range presence("dnd", 0, 2) {
+		w.out.Add(w.now, mustParse(t, text), 11+i)
+	}
+	for _, ref := range w.out.Reset() {
+		refs = append(refs, ref)
+	}
+	for i, ref := range refs {
+		if ref != any(i) {
+			t.Fatalf("%v", refs)
+		}
+	}
+	if len(refs) != 13 {
+		t.Errorf("%v", refs)
+	}
+}
+
+// TestAlone: what has one recipient may be sent as it is, unless something of its sender waits.
+func TestAlone(t *testing.T) {
+	w := newPipe(t)
+	message := func(from string) *xmpp.Stanza {
+		return mustParse(t, "<message from='"+from+"' to='contact0@south.example' type='chat'><body>hi</body></message>")
+	}
+	if !w.out.Alone(message("ann@north.example/phone")) || w.out.Alone(mustParse(t, presence("away", 0, 1)[0])) {
+		t.Error("nothing waits")
+	}
+	w.add(presence("away", 0, 2)...)
+	if w.out.Alone(message("ann@north.example/phone")) || !w.out.Alone(message("bob@north.example")) {
+		t.Error("presence of Ann waits")
+	}
+	w.out.FlushAll()
+	if w.out.Alone(message("bob@north.example")) {
+		t.Error("presence is ready")
+	}
+	w.sends()
+	if !w.out.Alone(message("ann@north.example/phone")) {
+		t.Error("nothing waits any more")
+	}
+}
+
+// TestBurden: copies that are too much together go one by one.
+func TestBurden(t *testing.T) {
+	for burden, want := range map[int]int{0: 1, 2000: 1, 1000: 10} {
+		w := newPipe(t)
+		w.out.Burden = burden
+		w.add(presence("away", 0, 10)...)
+		w.out.FlushAll()
+		if got := w.sends(); len(got) != want {
+			t.Errorf("%d packets, with %d bytes", len(got), burden)
+		}
 	}
 }
