@@ -290,8 +290,9 @@ func (c *Circuit) Packets(ctx context.Context) iter.Seq2[*Packet, error] {
 			if !c.in.begin(n) {
 				continue
 			}
-			more := !c.admit(ctx, p) || yield(p, nil)
-			c.in.handled(n, size)
+			out := c.admit(ctx, p)
+			more := !out || yield(p, nil)
+			c.in.handled(n, size, out)
 			if !more {
 				return
 			}
@@ -314,7 +315,7 @@ func (in *input) yieldHeld(yield func(*Packet, error) bool) bool {
 			continue
 		}
 		more := yield(h.packet, nil)
-		in.handled(h.n, h.size)
+		in.handled(h.n, h.size, true)
 		if !more {
 			return false
 		}

@@ -23,7 +23,7 @@
 // state has been applied.
 //
 // A packet has been received when the receiver has done with it what it answers for: it has been handed to the program that it is
-// for, or refused. (Here: when the body of the loop over [Circuit.Packets] is through with it.) Until then it may come again, afterwards it must not.
+// for, or refused. (Here: when the body of the loop over [Circuit.Packets] is through with it, unless [Circuit.Withhold] says otherwise.) Until then it may come again, afterwards it must not.
 //
 // # Sessions: acknowledgement
 //

@@ -29,10 +29,11 @@ type receivedSession struct {
 
 	answered bool // somebody has asked how much was received; the lock of Sessions guards it
 
-	count   uint64        // packets that have been received, that is, which are done with
-	working bool          // with the packet after those
-	fenced  bool          // nothing more is received
-	idle    chan struct{} // closed when working ends; nil while nobody waits for that
+	count    uint64 // packets that have been received, that is, which are done with
+	withheld withheld
+	working  bool          // with the packet after those
+	fenced   bool          // nothing more is received
+	idle     chan struct{} // closed when working ends; nil while nobody waits for that
 
 	acked uint64 // what was last said of count
 	bytes int    // received since then
@@ -59,8 +60,8 @@ func (s *receivedSession) begin() bool {
 	return s.working
 }
 
-// handled counts n packets, of so many bytes, the last of which begin let in.
-func (s *receivedSession) handled(n, size int) {
+// handled counts n packets, of so many bytes, the last of which begin let in; out says that the first was handed out.
+func (s *receivedSession) handled(n, size int, out bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.working = false
@@ -71,6 +72,7 @@ func (s *receivedSession) handled(n, size int) {
 	if !s.opened {
 		return
 	}
+	n, size = s.withheld.add(n, size, out)
 	s.count += uint64(n)
 	s.bytes += size
 	switch {
@@ -330,9 +332,9 @@ func (in *input) counts(p *Packet) (n, size int) {
 // must not be received any more.
 func (in *input) begin(n int) bool { return n == 0 || in.c.receiving.begin() }
 
-func (in *input) handled(n, size int) {
+func (in *input) handled(n, size int, out bool) {
 	if n > 0 {
-		in.c.receiving.handled(n, size)
+		in.c.receiving.handled(n, size, out)
 	}
 }
 
@@ -342,7 +344,7 @@ func (in *input) passed(n, size int) {
 		in.held[last].n += n
 		in.held[last].size += size
 	} else if n > 0 && in.begin(n) {
-		in.handled(n, size)
+		in.handled(n, size, false)
 	}
 }
 
