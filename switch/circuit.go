@@ -87,6 +87,11 @@ func (l *Link) circuitConfig(local string, t takeover) *psyc.Config {
 		cfg.Self = "psyc://" + local + "/"
 	}
 	cfg.Modules = append(slices.Clip(cfg.Modules), psyc.ModuleProfile)
+	if !l.cfg.Casts.Off {
+		cfg.Modules = append(cfg.Modules, moduleFanOut)
+		limits := l.cfg.castLimits()
+		cfg.Announce = append(slices.Clip(cfg.Announce), limits.announced()...)
+	}
 	cfg.Syntax = t.syntax
 	cfg.Buffered = t.buffered
 	cfg.Switched, cfg.Profile = t.stream != nil, t.stream != nil && !t.psyced

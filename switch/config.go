@@ -44,6 +44,9 @@ type Config struct {
 	// nothing by a circuit before it has heard a name.
 	PSYC psyc.Config
 
+	// Casts bounds what goes to many on circuits between Switchyards.
+	Casts Casts
+
 	// XMPP bounds what a peer can make us hold on a stream.
 	XMPP xmpp.Limits
 
@@ -73,11 +76,12 @@ type Config struct {
 	// Set by the router that owns the Config: one dialback feature for all its streams, the way of error replies
 	// that streams make by themselves, what peers turned out to speak, the order of links, who runs what nobody need wait for, and whether peers can prove
 	// nothing any more, because we are about to leave.
-	dialback  *xmpp.Feature
-	answer    func(*xmpp.Stanza)
-	spoken    *memory
-	arrivals  *arrivals
-	delivered func([]*queued) // told of what peers have acknowledged
+	dialback   *xmpp.Feature
+	answer     func(*xmpp.Stanza)
+	spoken     *memory
+	arrivals   *arrivals
+	delivered  func([]*queued)      // told of what peers have acknowledged
+	unsendable func(*queued, error) // told of what a link has taken and cannot send
 
 	behind  func(func())
 	leaving func() bool

@@ -117,11 +117,16 @@ const (
 
 // give has the link take q, and keeps q until the peer has acknowledged it.
 func (l *Link) give(ctx context.Context, q *queued) error {
-	number, err := l.transmit(ctx, q.outgoing(time.Now()))
-	switch {
-	case err != nil:
+	number, err := l.transmit(ctx, q.outgoing(time.Now()), q)
+	if err != nil || number == grouped {
 		return err
-	case number == 0: // nobody will tell
+	}
+	return l.noted(number, q)
+}
+
+// noted keeps q, which has been written as number, until that is acknowledged.
+func (l *Link) noted(number uint64, q *queued) error {
+	if number == 0 { // nobody will tell
 		l.cfg.delivered([]*queued{q})
 		return nil
 	}
@@ -156,6 +161,7 @@ func (l *Link) undelivered(doubt func(*queued)) (left []*queued, unsent int) {
 	numbered := l.numbered
 	<-l.turn
 	given := l.unsent()
+	waiting := l.ungroup()
 	if _, circuit := l.carrier(); circuit != nil {
 		if session, ok := circuit.Session(); ok {
 			l.acknowledged(session.Acknowledged)
@@ -167,7 +173,7 @@ func (l *Link) undelivered(doubt func(*queued)) (left []*queued, unsent int) {
 				f.tail, f.queued.number = t, f.number
 				left = append(left, f.queued)
 			}
-			return left, len(given)
+			return append(left, waiting...), len(given) + len(waiting)
 		}
 	}
 	if stream, _ := l.carrier(); stream != nil {
@@ -176,7 +182,7 @@ func (l *Link) undelivered(doubt func(*queued)) (left []*queued, unsent int) {
 	for _, s := range given {
 		left = append(left, &queued{Stanza: s, at: time.Now()})
 	}
-	return left, len(given)
+	return append(left, waiting...), len(given) + len(waiting)
 }
 
 // streamed is undelivered for a stream on which so many stanzas were written, which may be all. What was written and not acknowledged is not

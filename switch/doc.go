@@ -157,6 +157,34 @@
 // They come from the target, with the id of the stanza, and repeat its children in front of the error unless these are what was
 // wrong. Errors, results, headlines, and presence that is addressed to nobody in particular never bounce.
 //
+// # Fan-out
+//
+// XMPP sends a stanza per contact. Between two Switchyards the copies go as one packet, a cast: presence, events (headlines), and what is said in
+// rooms, as package transcode specifies under "Fan-out". It is in use on a circuit in the 1.0 syntax whose sides have agreed on the profile and have both named
+// _switchyard_audience among the _understand_modules of their greetings. All that either side knows of audiences belongs to one direction of one
+// circuit, begins with nothing and ends with it; of two circuits, one dialled by each side, neither knows of the other.
+//
+// Copies are gathered where a link is given them: consecutive stanzas from one bare address that differ in to alone. Presence waits for another copy for
+// 20 ms, and as long as they come for up to 200 ms; headlines and groupchat do not wait for the clock, but go together if they wait for
+// the link together, or as [Casts].MessageDelay says. Whatever else comes from the same bare address ends the waiting. Order is kept for each pair of bare addresses.
+//
+// A change of presence costs the same for one recipient as for a thousand, about 190 bytes with acknowledgements, once the audience is known. Each member costs about
+// 35 bytes once in a circuit, and so does one who is added or taken out.
+//
+// Each copy is a stanza in every other respect: it is stored, acknowledged, sent again and bounced by itself. All copies of a cast are acknowledged with its packet. The receiver
+// keeps back what follows a cast whose audience it does not know until it has asked, which takes one round trip; nothing of that counts as received. If the circuit breaks
+// meanwhile, the rest goes by the next one, and there is nothing twice. Copies that waited for others when a link broke go by the next one.
+//
+// A side that takes less than the profile has it says so in its greeting, in entity variables, and the other keeps to the lower of that and its own:
+//
+//	_amount_audience_entries     members of one audience           5,000
+//	_amount_audience_audiences   audiences                         4,096
+//	_amount_audience_members     members of all audiences          200,000
+//	_amount_audience_bytes       bytes of a cast                   262,144
+//	_amount_audience_copies      bytes of the copies of a cast     16,777,216
+//
+// [Casts] has the knobs. Members that do not live here, or whom the peer may not send to, get nothing: they are checked when they are told and again whenever they are used.
+//
 // # Log
 //
 // With [Config].Logger set, these messages are logged, warnings first; payloads and secrets never are. Streams and circuits log
@@ -167,6 +195,9 @@
 //	stanzas unacknowledged the link, or local and remote, stanzas (how many), from, to, kind, id (of the first)
 //	store failed          error
 //	packet refused        the link, from, error
+//	audience in doubt     the link, from (the context): the peer is asked
+//	fan-out out of step   the link, which is closed, error
+//	stanza not sent       the link, from, to, error: it does not fit the peer
 //	answer not sent       from, to, error: nobody will hear of what was refused
 //	connection refused    addr, error: a limit of Intake
 //	accept failed         listener, error: for a moment
@@ -212,6 +243,12 @@
 //	another pair that dials the same server: waited for                 5 s
 //	links asked to carry one more pair, each way of finding them        3, 10 s each
 //	links in a row that break before they take anything                 4
+//	Casts.Delay               presence waits for another copy           20 ms, ten times as long while they come
+//	Casts.MessageDelay        so do headlines and groupchat             0
+//	Casts.Audiences           remembered for one link, each way         5,000 members of one audience, 4,096 audiences, 200,000 members; 8 audiences of one sender
+//	Casts.Copies              bytes of the copies of one cast           16 MiB
+//	Casts.Rate                bytes of copies that a link makes us write  32 MiB a second, after twice as much at first
+//	Casts.Hold                kept back while an audience is in doubt   1,024 packets, 1 MiB, 10 s; then the cast is refused, at twice that the link ends
 //	in flight on a circuit    PSYC.Sessions, see [psyc.Sessions]          16 MiB
 //	what was in flight when it broke is in doubt after                  1 min with a new link
 package psycswitch

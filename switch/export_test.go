@@ -3,6 +3,8 @@ package psycswitch
 import (
 	"context"
 	"fmt"
+
+	"github.com/switchyard-im/switchyard/transcode"
 )
 
 // Held says what a router holds beside its trouble with domains; "" if nothing.
@@ -36,5 +38,20 @@ func EndLinks(ctx context.Context, r *Router) { r.end(ctx, func(*Link) bool { re
 func Rest(r *Router) {
 	for _, l := range r.snapshot() {
 		l.rest()
+	}
+}
+
+// ForgetAudiences has the circuits of a router lose what their peers have told them about audiences, as by a mistake.
+func ForgetAudiences(r *Router) {
+	for _, l := range r.snapshot() {
+		if f := l.fanOut.Load(); f != nil && f != noFanOut {
+			f.in.turn <- struct{}{}
+			if f.in.in.Held() == 0 {
+				f.in.in = transcode.FanIn{
+					Root: f.in.in.Root, Admit: f.in.in.Admit, Charge: f.in.in.Charge, Limits: f.in.in.Limits, Hold: f.in.in.Hold, InOrder: true,
+				}
+			}
+			<-f.in.turn
+		}
 	}
 }

@@ -16,6 +16,8 @@ type LinkInfo struct {
 	TLS        *tls.ConnectionState
 	StanzasIn  int64
 	StanzasOut int64
+	CastsIn    int64 // packets that many of the stanzas came in, see [Casts]
+	CastsOut   int64 // and went in
 	Since      time.Time
 }
 
@@ -37,6 +39,9 @@ func (l *Link) Info() LinkInfo {
 	var conn net.Conn = l.conn
 	switch {
 	case circuit != nil:
+		if f := l.fan(circuit, false); f != nil {
+			info.CastsIn, info.CastsOut = f.received.Load(), f.casts.Load()
+		}
 		info.Protocol = PSYC
 		conn = circuit.Conn()
 	case stream != nil:

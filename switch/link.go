@@ -67,8 +67,9 @@ type Link struct {
 	local, remote string       // the first pair: that it was dialled for, or that the peer proved; "" while there is none
 	stream        *xmpp.Stream // nil after the switch
 	circuit       *psyc.Circuit
-	next          *takeover // what the switch left, until the circuit is made
-	breathed      time.Time // when the next packet may go to a peer outside the profile
+	fanOut        atomic.Pointer[fanOut] // of circuit; nil until it is needed
+	next          *takeover              // what the switch left, until the circuit is made
+	breathed      time.Time              // when the next packet may go to a peer outside the profile
 
 	alone   neighbours // where no router has any
 	manners manners    // of the peer, as far as they have shown while the link comes about
@@ -81,12 +82,12 @@ type Link struct {
 // pair, a *[xmpp.StanzaError] or *[transcode.Error] for what the peer's limits or its protocol exclude. After any other
 // error but that of ctx the link is good for nothing any more.
 func (l *Link) Send(ctx context.Context, s *xmpp.Stanza) error {
-	_, err := l.transmit(ctx, s)
+	_, err := l.transmit(ctx, s, nil)
 	return err
 }
 
-// transmit is Send; number is that of the stanza in the session of the link, 0 where there is none.
-func (l *Link) transmit(ctx context.Context, s *xmpp.Stanza) (number uint64, err error) {
+// transmit is Send, for q unless that is nil; number is that of the stanza in the session of the link, 0 where there is none, or grouped.
+func (l *Link) transmit(ctx context.Context, s *xmpp.Stanza, q *queued) (number uint64, err error) {
 	select {
 	case l.turn <- struct{}{}:
 		defer func() { <-l.turn }()
@@ -95,7 +96,7 @@ func (l *Link) transmit(ctx context.Context, s *xmpp.Stanza) (number uint64, err
 	}
 	switch stream, circuit := l.carrier(); {
 	case circuit != nil:
-		number, err = l.sendPacket(ctx, circuit, s)
+		number, err = l.sendPacket(ctx, circuit, s, q)
 	case stream != nil:
 		if err = stream.Send(ctx, s); err == nil {
 			l.numbered++
@@ -115,7 +116,7 @@ func (l *Link) transmit(ctx context.Context, s *xmpp.Stanza) (number uint64, err
 }
 
 // sendPacket is Send for circuits. It is the turn of its caller.
-func (l *Link) sendPacket(ctx context.Context, circuit *psyc.Circuit, s *xmpp.Stanza) (number uint64, err error) {
+func (l *Link) sendPacket(ctx context.Context, circuit *psyc.Circuit, s *xmpp.Stanza, q *queued) (number uint64, err error) {
 	if s.From.IsZero() || s.To.IsZero() {
 		return 0, xmpp.ImproperAddressing // without addresses it would speak to the circuit itself
 	}
@@ -133,6 +134,9 @@ func (l *Link) sendPacket(ctx context.Context, circuit *psyc.Circuit, s *xmpp.St
 	}
 	if !circuit.Profile() {
 		return 0, l.sendPlain(ctx, circuit, s)
+	}
+	if f := l.fan(circuit, transcode.Broadcast(s)); f != nil && !f.alone(s) {
+		return f.send(ctx, s, q)
 	}
 	if l.out == nil {
 		l.out = new(transcode.Converter)
@@ -297,6 +301,9 @@ func (l *Link) takeover() *takeover {
 
 // packets is Stanzas of a circuit.
 func (l *Link) packets(ctx context.Context, circuit *psyc.Circuit, yield func(*xmpp.Stanza, error) bool) {
+	if f := l.fan(circuit, false); f != nil && !f.remainder(yield) {
+		return
+	}
 	for p, err := range circuit.Packets(ctx) {
 		if err != nil {
 			yield(nil, fmt.Errorf("psycswitch: from %v: %w", l.conn.RemoteAddr(), err))
@@ -308,6 +315,12 @@ func (l *Link) packets(ctx context.Context, circuit *psyc.Circuit, yield func(*x
 		}
 		if !circuit.Profile() {
 			if !l.receivePlain(ctx, circuit, p, yield) {
+				return
+			}
+			continue
+		}
+		if f := l.fan(circuit, transcode.AboutAudiences(p)); f != nil && f.concerns(p) {
+			if !f.receive(ctx, p, yield) {
 				return
 			}
 			continue
@@ -471,7 +484,9 @@ func (l *Link) unsent() []*xmpp.Stanza {
 		var back []*xmpp.Stanza
 		var in transcode.Converter
 		for _, p := range circuit.Unsent() {
-			if s, err := in.Stanza(p); err == nil && !s.From.IsZero() && !s.To.IsZero() {
+			if stanzas, ok := l.recall(p); ok {
+				back = append(back, stanzas...)
+			} else if s, err := in.Stanza(p); err == nil && !s.From.IsZero() && !s.To.IsZero() {
 				back = append(back, s.Clone())
 			}
 		}
@@ -489,6 +504,9 @@ func (l *Link) Close() error {
 	stream, circuit := l.carrier()
 	switch {
 	case circuit != nil:
+		if f := l.fan(circuit, false); f != nil {
+			f.finish()
+		}
 		return circuit.Close()
 	case stream != nil:
 		if err := stream.Close(); !errors.Is(err, xmpp.ErrHijacked) {

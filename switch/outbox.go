@@ -288,9 +288,13 @@ func (r *Router) requeue(ctx context.Context, unsent []*queued) {
 
 // drain sends what is in o until nothing waits.
 func (r *Router) drain(ctx context.Context, o *outbox) {
+	var link *Link
 	for {
 		q, ok := r.head(o)
 		if !ok {
+			if link != nil {
+				link.lull(ctx)
+			}
 			return
 		}
 		if r.hosted(o.remote) {
@@ -302,8 +306,8 @@ func (r *Router) drain(ctx context.Context, o *outbox) {
 		if q.tail == nil && r.expire(ctx, o, q) {
 			continue
 		}
-		link, err := r.linkFor(ctx, o.route)
-		if err != nil {
+		var err error
+		if link, err = r.linkFor(ctx, o.route); err != nil {
 			if !r.persist(ctx, o, err) {
 				r.giveUp(ctx, o, err)
 			}

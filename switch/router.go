@@ -188,6 +188,7 @@ func (r *Router) start(run, taking context.Context, turnAway context.CancelFunc,
 		r.PSYC.Sessions = new(psyc.Sessions)
 	}
 	r.delivered = func(done []*queued) { r.forget(done...) }
+	r.unsendable = func(q *queued, err error) { r.bounce(run, q, err) }
 	feature := r.newDialback(r.Secret == nil)
 	r.dialback = &feature
 	r.spoken = new(memory)

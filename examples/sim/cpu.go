@@ -115,7 +115,7 @@ func send(w *bytes.Buffer, p protocol, runs [][]*xmpp.Stanza) error {
 				}
 				w.Write(buf)
 			case fanOut:
-				out.Add(time.Time{}, s)
+				out.Add(time.Time{}, s, nil)
 			}
 		}
 		switch p {

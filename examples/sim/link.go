@@ -97,7 +97,7 @@ func (l *link) carry(e *event) (*bill, error) {
 			return nil, err
 		}
 		packets += len(wire)
-		l.out.Add(now, s)
+		l.out.Add(now, s, nil)
 	}
 	n := len(e.to)
 	stanza, write := compressed(n, plain)

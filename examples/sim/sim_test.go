@@ -103,7 +103,7 @@ func fannedOut(t *testing.T, contacts int) (first, next float64) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			out.Add(time.Time{}, s)
+			out.Add(time.Time{}, s, nil)
 		}
 		out.FlushAll()
 		for parcel, err := range out.Parcels() {
