@@ -28,11 +28,12 @@ var (
 	direct    = &federation{psyc: true, srv: "_psyc._tls."}
 	plainXMPP = &federation{plaintext: true}
 	together  = &federation{plaintext: true, psyc: true}
+	crowded   = &federation{plaintext: true, psyc: true}
 )
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	for _, f := range []*federation{switching, secured, direct, plainXMPP, together} {
+	for _, f := range []*federation{switching, secured, direct, plainXMPP, together, crowded} {
 		f.Close()
 	}
 	os.Exit(code)
@@ -51,6 +52,7 @@ type federation struct {
 	clients  rig.Clients
 	prosody  *fronted
 	ejabberd *fronted
+	users    int // that have been made for crowds
 }
 
 // A fronted server has a gateway.
@@ -102,7 +104,9 @@ func (f *federation) front(t rig.TB, domain string, psyc bool, start func(rig.TB
 	for _, d := range cfg.Domains() {
 		f.names.Add(cmp.Or(f.srv, "_xmpp-server._tcp.") + d + ". 60 IN SRV 0 0 " + port + " gateway." + domain + ".")
 	}
-	s.server = start(t, rig.Options{Domain: domain, S2S: s2s, Resolver: s.gateway.redirector.Addrs()[0].String()})
+	s.server = start(t, rig.Options{
+		Domain: domain, S2S: s2s, Resolver: s.gateway.redirector.Addrs()[0].String(), Component: people + domain,
+	})
 	return s
 }
 
@@ -120,7 +124,7 @@ func (f *federation) config() *Config {
 func behind(domain, s2s string) Server {
 	return Server{
 		Name: domain, S2S: mustAddress(s2s), Redirector: mustAddress("127.0.0.1:0"),
-		Domains: []string{domain, "conference." + domain},
+		Domains: []string{domain, "conference." + domain, people + domain},
 	}
 }
 
@@ -332,7 +336,7 @@ func hasStanza(xml []byte) bool {
 func packetsIn(t *testing.T, stream []byte) []stanzaName {
 	t.Helper()
 	var names []stanzaName
-	var converter transcode.Converter
+	var in transcode.FanIn
 	var state psyc.State // addresses that stay the same are left out
 	decoder := psyc.NewDecoder(bytes.NewReader(stream))
 	decoder.Syntax = psyc.PSYC10
@@ -347,12 +351,13 @@ func packetsIn(t *testing.T, stream []byte) []stanzaName {
 		if p.Routing.Get("_source") == nil && p.Routing.Get("_context") == nil {
 			continue // between the gateways themselves
 		}
-		s, err := converter.Stanza(p)
-		if err != nil {
-			t.Errorf("not a stanza: %v\n%v", err, p)
-			continue
+		for s, err := range in.Receive(time.Now(), p) {
+			if err != nil {
+				t.Errorf("not a stanza: %v\n%v", err, p)
+				continue
+			}
+			names = append(names, stanzaName{s.Kind.String(), s.ID})
 		}
-		names = append(names, stanzaName{s.Kind.String(), s.ID})
 	}
 	return names
 }

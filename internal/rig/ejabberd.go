@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 )
 
 // erlLibs finds the library path in ejabberdctl. The script itself is of no use: it insists on being root or the user ejabberd,
@@ -60,6 +61,18 @@ func Ejabberd(t TB, o Options) *Server {
 			return nil // it exists
 		}
 		return err
+	}
+	s.addSubscribers = func(ctx context.Context, user string, contacts []string) error {
+		for _, who := range contacts {
+			name, host, _ := strings.Cut(who, "@")
+			err := ejabberdAPI(ctx, c.API.String(), "add_rosteritem", map[string]string{
+				"localuser": user, "localhost": c.Domain, "user": name, "host": host, "nick": "", "group": "", "subs": "from",
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	return s.launch(t)
 }

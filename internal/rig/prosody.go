@@ -26,13 +26,22 @@ func Prosody(t TB, o Options) *Server {
 	}
 	// Storage "internal" is a file per user and store, read at each login, so an account is a file. prosodyctl would start an
 	// interpreter for each.
-	s.addAccount = func(_ context.Context, user, domain, password string) error {
-		accounts := filepath.Join(c.Data, prosodyEncode(domain), "accounts")
-		if err := os.MkdirAll(accounts, 0o700); err != nil {
+	store := func(name, user, domain, lua string) error {
+		dir := filepath.Join(c.Data, prosodyEncode(domain), name)
+		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return err
 		}
-		lua := fmt.Sprintf("return {\n\t[\"password\"] = %s;\n};\n", quote(password))
-		return os.WriteFile(filepath.Join(accounts, prosodyEncode(user)+".dat"), []byte(lua), 0o600)
+		return os.WriteFile(filepath.Join(dir, prosodyEncode(user)+".dat"), []byte("return {\n"+lua+"};\n"), 0o600)
+	}
+	s.addAccount = func(_ context.Context, user, domain, password string) error {
+		return store("accounts", user, domain, fmt.Sprintf("\t[\"password\"] = %s;\n", quote(password)))
+	}
+	s.addSubscribers = func(_ context.Context, user string, contacts []string) error {
+		lua := "\t[false] = { [\"version\"] = 1; [\"pending\"] = {} };\n"
+		for _, who := range contacts {
+			lua += fmt.Sprintf("\t[%s] = { [\"subscription\"] = \"from\"; [\"groups\"] = {} };\n", quote(who))
+		}
+		return store("roster", user, c.Domain, lua)
 	}
 	return s.launch(t)
 }

@@ -35,11 +35,12 @@ type Server struct {
 	// LogPath is the server's log, ConsolePath what it wrote to standard output and error.
 	LogPath, ConsolePath string
 
-	command    func() *exec.Cmd                                               // a fresh command to start the server
-	listens    []string                                                       // what answers when it is up
-	addAccount func(ctx context.Context, user, domain, password string) error // does nothing if the user exists
-	accounts   map[string]string                                              // passwords by bare JID
-	process    *process
+	command        func() *exec.Cmd                                               // a fresh command to start the server
+	listens        []string                                                       // what answers when it is up
+	addAccount     func(ctx context.Context, user, domain, password string) error // does nothing if the user exists
+	accounts       map[string]string                                              // passwords by bare JID
+	addSubscribers func(ctx context.Context, user string, contacts []string) error
+	process        *process
 }
 
 // Domains are the names that other servers reach here.
