@@ -107,9 +107,9 @@ func TestCastToWithdrawnDomain(t *testing.T) {
 		w := newTown(t)
 		ca := w.tls()
 		var hosts *movingHosts
-		north := w.add("10.0.0.1", with(ca.issue("north.example"), "north.example"), counts)
+		north := w.add("10.0.0.1", with(ca.issue("north.example"), "north.example"), nil)
 		cert := ca.issue("south.example", "second.example")
-		south := w.add("10.0.0.2", with(cert, "south.example", "second.example"), func(y *yard) { counts(y); hosts = y.moving() })
+		south := w.add("10.0.0.2", with(cert, "south.example", "second.example"), func(y *yard) { hosts = y.moving() })
 		w.start()
 		say := func(show string) {
 			for i := range 10 {

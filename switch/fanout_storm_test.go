@@ -35,7 +35,6 @@ type choir struct {
 func newChoir(t *testing.T, seed uint64, change func(*yard)) *choir {
 	c := &choir{town: newTown(t), sent: make(map[string][]string), got: make(map[string][]string), logged: make(map[string]int), random: rand.New(rand.NewPCG(seed, 1))}
 	both := func(y *yard) {
-		counts(y)
 		y.Handler = psycswitch.HandlerFunc(func(_ context.Context, _ psycswitch.Sender, s *xmpp.Stanza) error {
 			c.take(s)
 			y.note(func() {})
@@ -94,7 +93,8 @@ func (c *choir) send(y *yard, text string) {
 	y.send(s)
 }
 
-// sing has one person of y announce something to an audience that changes, a number of times.
+// sing has one person of y announce something to an audience that changes, a number of times; to full addresses, for which presence that waits
+// for a link is not replaced by newer presence.
 func (c *choir) sing(y *yard, from, where string, rounds int, seed uint64) {
 	random := rand.New(rand.NewPCG(seed, 2))
 	var audience []string
@@ -114,7 +114,7 @@ func (c *choir) sing(y *yard, from, where string, rounds int, seed uint64) {
 			case r%5 == 4:
 				c.send(y, fmt.Sprintf("<message type='groupchat' from='%s' to='%s/x' id='%d'><body>%d</body></message>", from, to, r, r))
 			default:
-				c.send(y, fmt.Sprintf("<presence from='%s' to='%s'><status>%d</status></presence>", from, to, r))
+				c.send(y, fmt.Sprintf("<presence from='%s' to='%s/x'><status>%d</status></presence>", from, to, r))
 			}
 			if random.IntN(60) == 0 {
 				c.send(y, fmt.Sprintf("<message type='chat' from='%s' to='%s' id='%d-%d'><body>hi</body></message>", from, to, r, i))

@@ -82,8 +82,8 @@ func TestPresenceAtConstantCost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var bytes atomic.Int64
 		w := newTown(t)
-		north := w.add("10.0.0.1", plain("north.example"), func(y *yard) { counts(y); y.Dialer = meter{y.Dialer, &bytes} })
-		south := w.add("10.0.0.2", plain("south.example"), counts)
+		north := w.add("10.0.0.1", plain("north.example"), func(y *yard) { y.Dialer = meter{y.Dialer, &bytes} })
+		south := w.add("10.0.0.2", plain("south.example"), nil)
 		w.start()
 		north.send(chat("ada@north.example/desk", "c0@south.example", "first", "the link comes up"))
 		south.next()
@@ -129,11 +129,10 @@ func TestEventsAtConstantCost(t *testing.T) {
 				var bytes atomic.Int64
 				w := newTown(t)
 				north := w.add("10.0.0.1", plain("north.example"), func(y *yard) {
-					counts(y)
 					y.Dialer = meter{y.Dialer, &bytes}
 					y.Casts.MessageDelay = time.Millisecond
 				})
-				south := w.add("10.0.0.2", plain("south.example"), counts)
+				south := w.add("10.0.0.2", plain("south.example"), nil)
 				w.start()
 				var costs []int64
 				for round, n := range []int{300, 300, 3, 3} {
@@ -168,8 +167,8 @@ func TestForgottenAudience(t *testing.T) {
 		const delay = 50 * time.Millisecond
 		w := newTown(t)
 		w.net.delay = delay
-		north := w.add("10.0.0.1", plain("north.example"), counts)
-		south := w.add("10.0.0.2", plain("south.example"), counts)
+		north := w.add("10.0.0.1", plain("north.example"), nil)
+		south := w.add("10.0.0.2", plain("south.example"), nil)
 		w.start()
 		announce(north, "away", 0, 100)
 		heard(south, 100, "away")
@@ -188,10 +187,9 @@ func TestForgottenAudience(t *testing.T) {
 func TestReceiverRestarts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newTown(t)
-		north := w.add("10.0.0.1", plain("north.example"), counts)
+		north := w.add("10.0.0.1", plain("north.example"), nil)
 		stuck := make(chan struct{})
 		south := w.add("10.0.0.2", plain("south.example"), func(y *yard) {
-			counts(y)
 			y.Handler = psycswitch.HandlerFunc(func(_ context.Context, _ psycswitch.Sender, s *xmpp.Stanza) error {
 				y.take(s)
 				if s.Text("show") == "dnd" && s.To.Local() == "c7" {
@@ -209,7 +207,7 @@ func TestReceiverRestarts(t *testing.T) {
 		w.resolver.Domains["south.example"] = []psycswitch.Hint{{Protocol: psycswitch.XMPP, Addr: "10.0.0.3" + port}}
 		south.cut()
 		close(stuck)
-		heir := w.add("10.0.0.3", plain("south.example"), counts)
+		heir := w.add("10.0.0.3", plain("south.example"), nil)
 		w.startOne(heir)
 		heir.await("what was in doubt", func() bool { return len(heir.got) == 20 })
 		for _, s := range heir.got {
@@ -243,7 +241,7 @@ func TestCastLimits(t *testing.T) {
 				w := newTown(t)
 				log := &choir{logged: make(map[string]int)}
 				both := func(c psycswitch.Casts) func(y *yard) {
-					return func(y *yard) { counts(y); y.Casts, y.Logger = c, slog.New(log) }
+					return func(y *yard) { y.Casts, y.Logger = c, slog.New(log) }
 				}
 				north := w.add("10.0.0.1", plain("north.example"), both(test.north))
 				south := w.add("10.0.0.2", plain("south.example"), both(test.south))
@@ -282,7 +280,7 @@ func TestPresenceInOrder(t *testing.T) {
 			go func() {
 				for r := range rounds {
 					for c := range contacts {
-						side.here.send(stanza(t, fmt.Sprintf("<presence from='%s/desk' to='c%d@%s'><status>%d</status></presence>", side.from, c, side.to, 2*r)))
+						side.here.send(stanza(t, fmt.Sprintf("<presence from='%s/desk' to='c%d@%s/x'><status>%d</status></presence>", side.from, c, side.to, 2*r)))
 					}
 					side.here.send(chat(side.from+"/phone", fmt.Sprintf("c%d@%s", r, side.to), strconv.Itoa(2*r+1), "hello"))
 				}

@@ -208,10 +208,13 @@ func TestUnanswered(t *testing.T) {
 		t.Errorf("said %q", got)
 	}
 	repeat := ":_source\tpsyc://north.example/~ann\n:_target\tpsyc://south.example/~%s\n\n:_list_audience_repeat\t| %d| %d\n:_degree_availability\t3\n_notice_presence_away\n|\n"
+	end := annContext + "\n:_list_audience_repeat\t| %d| 0\n|\n"
 	for i, step := range []struct{ wire, to, replies string }{
-		{fmt.Sprintf(repeat, "ben", 1, 1), "ben@south.example", ""},
-		{fmt.Sprintf(repeat, "dora", 1, 0), "dora@south.example", "_failure_unknown_audience 1 1 casts 2 to psyc://north.example/~ann"},
-		{fmt.Sprintf(repeat, "ben", 2, 0), "ben@south.example", ""},
+		{fmt.Sprintf(repeat, "ben", 1, 2), "ben@south.example", ""},
+		{fmt.Sprintf(repeat, "dora", 1, 1), "dora@south.example", ""},
+		{fmt.Sprintf(end, 1), "", "_failure_unknown_audience 1 1 casts 2 to psyc://north.example/~ann"},
+		{fmt.Sprintf(repeat, "ben", 2, 1), "ben@south.example", ""},
+		{fmt.Sprintf(end, 2), "", ""},
 	} {
 		to, replies, _ := hear(t, f, now, step.wire)
 		if strings.Join(to, " ") != step.to || replies != step.replies {
