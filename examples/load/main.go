@@ -9,7 +9,8 @@
 //		-to 'server://load.b.example@127.0.0.1:7002?peer=127.0.0.3:5269'
 //
 // With -compare it starts Prosody and ejabberd, and two gateways with servers of its own behind them, sends the same load
-// from one server to the other and through the gateways, in turns, and prints what a message costs each process:
+// from one server to the other and through the gateways, in turns, and prints what a message costs each process. The gateway is built from source
+// where the module of the examples is the current one:
 //
 //	load -compare -rounds 3 -n 50000
 //

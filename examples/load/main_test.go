@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
@@ -233,6 +234,47 @@ func TestMix(t *testing.T) {
 	} {
 		if got := string(m[i].stanza(7, jid, jid).Append(nil)); got != want {
 			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
+// The comparison runs both ways, and has a figure for each process.
+func TestCompare(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts servers")
+	}
+	for _, program := range []string{"prosody", "ejabberdctl"} {
+		if _, err := exec.LookPath(program); err != nil && os.Getenv(rig.RequiredEnv) != "required" {
+			t.Skipf("%s is not installed", program)
+		}
+	}
+	code, stdout, stderr := load(t, "-compare", "-rounds", "1", "-n", "500", "-window", "50")
+	lines := strings.Split(stdout, "\n")
+	if code != 0 || len(lines) != 5 || strings.Join(strings.Fields(lines[1]), " ") != "round Prosody ejabberd gateway a gateway b ratio" ||
+		len(strings.Fields(lines[2])) != 6 || !strings.HasPrefix(lines[3], "median") {
+		t.Errorf("exit %d\n%s%s", code, stdout, stderr)
+	}
+}
+
+// Rows are the rounds and their medians, and ratios of the ways.
+func TestComparison(t *testing.T) {
+	us := func(a, b int) [2]time.Duration {
+		return [2]time.Duration{time.Duration(a) * time.Microsecond, time.Duration(b) * time.Microsecond}
+	}
+	var out strings.Builder
+	printComparison(&out,
+		&line{processes: []Usage{{Name: "a"}, {Name: "b"}}, spent: [][2]time.Duration{us(30, 10), us(50, 30), us(40, 20)}},
+		&line{processes: []Usage{{Name: "c"}, {Name: "d"}}, spent: [][2]time.Duration{us(3, 1), us(5, 5), us(4, 2)}})
+	want := []string{
+		"round a b c d ratio",
+		"1 30.0 10.0 3.0 1.0 10.0",
+		"2 50.0 30.0 5.0 5.0 8.0",
+		"3 40.0 20.0 4.0 2.0 10.0",
+		"median 40.0 20.0 4.0 2.0 10.0",
+	}
+	for i, line := range strings.Split(strings.TrimSpace(out.String()), "\n")[1:] {
+		if got := strings.Join(strings.Fields(line), " "); got != want[i] {
+			t.Errorf("got %q, want %q", got, want[i])
 		}
 	}
 }
