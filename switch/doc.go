@@ -168,8 +168,8 @@
 // 20 ms, and as long as they come for up to 200 ms; headlines and groupchat do not wait for the clock, but go together if they wait for
 // the link together, or as [Casts].MessageDelay says. Whatever else comes from the same bare address ends the waiting. Order is kept for each pair of bare addresses.
 //
-// A change of presence costs the same for one recipient as for a thousand, about 190 bytes with acknowledgements, once the audience is known. Each member costs about
-// 35 bytes once in a circuit, and so does one who is added or taken out.
+// A change of presence costs the same for ten recipients as for a thousand, once the audience is known: about 180 bytes beside its texts, the acknowledgement
+// included. Each member costs about 35 bytes once in a circuit, and so does one who is added or taken out.
 //
 // Each copy is a stanza in every other respect: it is stored, acknowledged, sent again and bounced by itself. All copies of a cast are acknowledged with its packet. The receiver
 // keeps back what follows a cast whose audience it does not know until it has asked, which takes one round trip; nothing of that counts as received. If the circuit breaks
