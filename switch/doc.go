@@ -72,9 +72,10 @@
 //
 // # Domains that come and go
 //
-// [Hosts] is asked whenever it matters: for every TLS handshake by the server name, for every proof, for every stanza; it may have several certificates for a
-// domain ([CertificateLister]). Domains come, and certificates change,
-// without a call and without a link that ends. A domain that others find here by SRV or CNAME is asked for by its own name, so that it needs no more than its certificate. When a domain leaves, [Router.Withdraw] stops what is sent from it and to it at once.
+// [Hosts] is asked whenever it matters: for every TLS handshake by the server name, for every proof, for every stanza; it may have several
+// certificates for a domain ([CertificateLister]). Domains come, and certificates change, without a call and without a link that ends. A domain
+// that others find here by SRV or CNAME is asked for by its own name, so that it needs no more than its certificate. When a domain leaves,
+// [Router.Withdraw] stops what is sent from it and to it at once.
 //
 // A certificate in TLS names a few domains; a circuit on TLS carries any number. Two that understand the module psyc.ModuleHosts prove the
 // others by certificates inside: with a signature over a value exported from TLS, as package psyc specifies, in both directions and after a switch, too. One
@@ -98,16 +99,17 @@
 // for what arrives and consumed where they confirm; people are written as the peer spelt them last; friendships, which PSYC has for both directions at
 // once, never leave a request pending; presence goes to each contact by name, and is delivered once to whom it concerns however often it
 // is cast; a place is a room of XEP-0045 under the address *place@domain. Messages have no tag there: an error is about the oldest message of that sender that
-// the peer has not echoed. The memory lives as long as the router. When the router stops, our people leave their places (status 110 and 332): which client it
-// was that entered is known here alone.
+// the peer has not echoed. The memory lives as long as the router. When the router stops, our people leave their places (status 110 and 332):
+// which client it was that entered is known here alone.
 //
-// A room node@domain of ours is the place psyc://domain/@node, if the domain says by service discovery that it has rooms; it is asked when somebody wants to enter. psyced's people enter,
-// talk, invite, kick and set the topic as in any place, and the room sees each of them as person@domain/psyc. For the peer the room is a context: what it says to several of
-// them is cast once. Where the room does not tell everybody who the occupants are (status 100), they are xmpp:node@domain/nick, an address that takes private messages; what
-// one of psyced's people says there goes to each of them by name, as the speaker alone may be told that it is from him. A history is not to be had but by entering.
+// A room node@domain of ours is the place psyc://domain/@node, if the domain says by service discovery that it has rooms; it is asked when
+// somebody wants to enter. psyced's people enter, talk, invite, kick and set the topic as in any place, and the room sees each of them as
+// person@domain/psyc. For the peer the room is a context: what it says to several of them is cast once. Where the room does not tell everybody
+// who the occupants are (status 100), they are xmpp:node@domain/nick, an address that takes private messages; what one of psyced's people says
+// there goes to each of them by name, as the speaker alone may be told that it is from him. A history is not to be had but by entering.
 //
-// Presence goes by name because nothing confirms that psyced has a person of ours as a context: it drops casts of contexts that it does not know without a word, and
-// never has those of friends whom it knows under the scheme xmpp.
+// Presence goes by name because nothing confirms that psyced has a person of ours as a context: it drops casts of contexts that it does not
+// know without a word, and never has those of friends whom it knows under the scheme xmpp.
 //
 // psyced has a switch of its own, <switch xmlns='http://switch.psyced.org'><scheme>psyc</scheme></switch>, which leads to PSYC 0.9. We
 // ask for it once we are believed by certificate or dialback, and offer it to whom we believe by certificate; where

@@ -15,7 +15,7 @@ type Casts struct {
 	// Off sends a packet for each copy, and tells peers to do so, too.
 	Off bool
 
-	// Delay is how long presence may wait for more copies; 5 ms, negative: not at all.
+	// Delay is how long presence waits for one more copy, and up to ten times as long while they come; 20 ms, negative: not at all.
 	Delay time.Duration
 
 	// MessageDelay is the same for headlines, which events of XEP-0060 and XEP-0163 are, and groupchat. 0 delays none: copies that wait for
