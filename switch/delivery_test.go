@@ -1,9 +1,11 @@
 package psycswitch_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"strconv"
 	"strings"
 	"sync"
@@ -195,10 +197,43 @@ func TestStormBetweenSwitchyards(t *testing.T) {
 	}
 }
 
-// Over XMPP every message arrives at most once and in order, and what has not come has bounced or is counted as unacknowledged.
+// unmanaged connections lead to servers that do not offer stream management (XEP-0198).
+type unmanaged struct{ psycswitch.Dialer }
+
+func (d unmanaged) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	conn, err := d.Dialer.DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	return unmanagedConn{conn}, nil
+}
+
+type unmanagedConn struct{ net.Conn }
+
+// Read relies on the network of tests, which does not split what was written at once.
+func (c unmanagedConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	offer := []byte("urn:xmpp:sm:3")
+	if at := bytes.Index(b[:n], offer); at >= 0 {
+		copy(b[at:], "urn:example:1")
+	}
+	return n, err
+}
+
+// Over XMPP every message arrives at most once and in order, and what has not come has bounced or is counted as unacknowledged, whether the
+// server acknowledges or not.
 func TestStormOverXMPP(t *testing.T) {
+	for name, change := range map[string]func(*yard){
+		"managed":   func(y *yard) { y.Protocols = psycswitch.XMPP },
+		"unmanaged": func(y *yard) { y.Protocols, y.Dialer = psycswitch.XMPP, unmanaged{y.Dialer} },
+	} {
+		t.Run(name, func(t *testing.T) { stormOverXMPP(t, change) })
+	}
+}
+
+func stormOverXMPP(t *testing.T, change func(*yard)) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newStorm(t, 0, 20_000, func(y *yard) { y.Protocols = psycswitch.XMPP })
+		w := newStorm(t, 0, 20_000, change)
 		w.pace = time.Millisecond
 		w.rage(t)
 		for m := range w.seen.missing {
