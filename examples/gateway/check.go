@@ -410,6 +410,9 @@ func (c *checker) limits() {
 			c.errorf("queue."+key, "%d is not above 0", v)
 		}
 	}
+	if n := c.cfg.Casts.Audiences; n <= 0 {
+		c.errorf("casts.audiences", "%d is not above 0", n)
+	}
 	if f := c.cfg.Log.Format; f != "text" && f != "json" {
 		c.errorf("log.format", "%q is neither text nor json", f)
 	}

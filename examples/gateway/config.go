@@ -28,6 +28,7 @@ const maxConfigSize = 1 << 20
 type Config struct {
 	World        World         `toml:"world"`
 	PSYC         PSYC          `toml:"psyc"`
+	Casts        Casts         `toml:"casts"`
 	Local        Local         `toml:"local"`
 	Servers      []Server      `toml:"server"`
 	Certificates []Certificate `toml:"certificate"`
@@ -51,6 +52,13 @@ type PSYC struct {
 	Psyced  []string  `toml:"psyced"` // foreign domains
 
 	Addresses bool `toml:"addresses"`
+}
+
+// Casts says whether what goes to many goes as one packet, how long presence waits for that, and how many audiences a link remembers.
+type Casts struct {
+	Enabled   bool     `toml:"enabled"`
+	Delay     Duration `toml:"delay"`
+	Audiences int      `toml:"audiences"`
 }
 
 // Local is the side of our own servers.
@@ -114,6 +122,7 @@ func DefaultConfig() *Config {
 	return &Config{
 		World:   World{Listen: []Address{mustAddress("[::]:5269")}},
 		PSYC:    PSYC{Enabled: true, Listen: []Address{mustAddress("[::]:4404")}, Psyced: []string{}},
+		Casts:   Casts{Enabled: true, Delay: Duration(20 * time.Millisecond), Audiences: 4096},
 		Local:   Local{Listen: mustAddress("127.0.0.1:5270")},
 		DNS:     DNS{Forward: true, Timeout: Duration(2 * time.Second)},
 		Queue:   Queue{Stanzas: 10_000, Bytes: 256 << 20},

@@ -15,6 +15,7 @@ import (
 
 	"github.com/switchyard-im/switchyard/psyc"
 	psycswitch "github.com/switchyard-im/switchyard/switch"
+	"github.com/switchyard-im/switchyard/transcode"
 	"github.com/switchyard-im/switchyard/uniform"
 	"github.com/switchyard-im/switchyard/xmpp"
 )
@@ -74,6 +75,11 @@ func NewGateway(cfg *Config, logger *slog.Logger) *Gateway {
 	}
 	if cfg.PSYC.Addresses {
 		g.world.Insecure |= psycswitch.Addresses
+	}
+	g.world.Casts = psycswitch.Casts{
+		Off:       !cfg.Casts.Enabled,
+		Delay:     time.Duration(cfg.Casts.Delay),
+		Audiences: transcode.AudienceLimits{Audiences: cfg.Casts.Audiences},
 	}
 	g.world.Psyced = func(domain string) bool { return slices.Contains(cfg.PSYC.Psyced, domain) }
 
