@@ -146,9 +146,10 @@
 // A message that is delivered more than a minute after Send has taken it gets a delay element, too.
 //
 // A domain that cannot be reached is tried once, and what waits for it bounces; if its last link has worked, it is tried for 30 seconds more.
-// Then it is left alone for a second, later for up to a minute, and what is sent to it meanwhile bounces at once. [Router].Persist has
-// all of it wait instead. What waits, there or for a link that takes nothing, is given up when it is too old ([Lifetimes]): requests after a minute,
-// presence after five, messages after an hour. Newer presence of somebody to the same bare address takes the place of older.
+// Then it is left alone for a second, later for up to a minute (or, by chance, up to a quarter less), and what is sent to it meanwhile bounces
+// at once. [Router].Persist has all of it wait instead. What waits, there or for a link that takes nothing, is given up when it is too old
+// ([Lifetimes]): requests after a minute, presence after five, messages after an hour. Newer presence of somebody to the same bare address
+// takes the place of older.
 // Bounces name a condition of RFC 6120 section 8.3.3:
 //
 //	remote-server-not-found   DNS has no way to the domain, or who answers there does not host it

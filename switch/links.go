@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"time"
 
 	"github.com/switchyard-im/switchyard/internal/expiring"
@@ -212,7 +213,7 @@ func (r *Router) linkFor(ctx context.Context, key route) (*Link, error) {
 		err = fmt.Errorf("psycswitch: %v: %w: %w", key, ErrUnreachable, errBreaks)
 	} else {
 		if t.tries > 0 {
-			pause(ctx, min(firstPause<<min(t.tries-1, 10), lastPause))
+			pause(ctx, jittered(min(firstPause<<min(t.tries-1, 10), lastPause)))
 		}
 		if link = r.near(ctx, key); link != nil {
 			return link, nil
@@ -232,7 +233,7 @@ func (r *Router) linkFor(ctx context.Context, key route) (*Link, error) {
 			return nil, nil
 		}
 		t.tries, t.hope, t.backoff = 0, time.Time{}, min(max(2*t.backoff, firstBackoff), lastBackoff)
-		t.err, t.retry = err, time.Now().Add(t.backoff)
+		t.err, t.retry = err, time.Now().Add(jittered(t.backoff))
 		r.note(key, t)
 		r.mu.Unlock()
 		return nil, err
@@ -373,6 +374,9 @@ func (r *Router) stillCarries(link *Link) bool {
 	}
 	return true
 }
+
+// jittered returns d or up to a quarter less, so that not everybody who has lost the same server tries again at the same moment.
+func jittered(d time.Duration) time.Duration { return d - rand.N(d/4+1) }
 
 // pause waits for d and reports whether it was not cut short.
 func pause(ctx context.Context, d time.Duration) bool {
