@@ -79,8 +79,9 @@ func (c *Circuit) ProvesHosts() bool {
 // was one before. A challenge takes one round trip. A _request_authorization for a host without a proof leads to one by itself;
 // Challenge is for renewal, and for hosts that we want to send to.
 //
-// If the proof is no good the error wraps an *[Error] of the family _error_invalid_proof, whose cause tells why, or what the peer
-// answered instead; the circuit goes on, and the proof that there was before holds until its end. Where hosts cannot be proved the error is errors.ErrUnsupported.
+// If the proof is no good the error wraps an *[Error] of the family _error_invalid_proof, whose cause tells why, or what the peer answered
+// instead; the circuit goes on, and the proof that there was before holds until its end. Where hosts cannot be proved the error is
+// errors.ErrUnsupported.
 func (c *Circuit) Challenge(ctx context.Context, host, local string) error {
 	key, err := canonicalPair(host, local)
 	if err != nil {

@@ -100,11 +100,13 @@ type Config struct {
 	GreetingWait     time.Duration // for the greeting of a peer that need not send one; 2 s
 	Ping             time.Duration // silence of the peer before a keep-alive; 1 minute, negative: never
 	Pong             time.Duration // least time from anything that we wrote to the answer of a keep-alive; 30 s
-	PeerTimeout      time.Duration // silence of the peer before the circuit ends with ErrSilent; 5 minutes, negative: never. Not where we dialled a peer in 1.0 that is outside the profile: psyced answers no keep-alives there
+	PeerTimeout      time.Duration // silence of the peer before the circuit ends with ErrSilent; 5 minutes, negative: never
 	PacketTimeout    time.Duration // for the peer to send one packet, streamed bodies apart; 1 minute, negative: any
 	WriteTimeout     time.Duration // for the peer to take 64 KiB; 30 s
 	CloseTimeout     time.Duration // to write what is queued, and for the peer's last packets, when the circuit closes; 1 s
 	RequestTimeout   time.Duration // for the reply to a request, and for Prove and Authorize; 30 s
+
+	// (PeerTimeout does not hold where we have dialled a peer outside the profile in the 1.0 syntax: psyced answers no keep-alives there.)
 
 	// Hosted reports whether packets to host are for us.
 	Hosted func(host string) bool
@@ -189,9 +191,9 @@ func (cfg *Config) withDefaults() Config {
 // # Goroutines
 //
 // A circuit owns its connection. From the first Handshake, Packets or Send on it runs one goroutine, which writes, but for the time when
-// there has been nothing to write for a while; it ends with the circuit. Reading happens in the goroutine that asks for packets, so that a slow reader slows the peer
-// down. While Prove and Authorize decide about a _request_authorization they have a goroutine each, at most 16 at a
-// time, whose context ends with the circuit.
+// there has been nothing to write for a while; it ends with the circuit. Reading happens in the goroutine that asks for packets, so that a
+// slow reader slows the peer down. While Prove and Authorize decide about a _request_authorization they have a goroutine each, at most 16
+// at a time, whose context ends with the circuit.
 //
 // # The end
 //

@@ -43,10 +43,11 @@
 // ecdsa_secp521r1_sha512 by the curve, ed25519, and rsa_pss_rsae_sha256 for RSA keys of 2048 bits or more.
 //
 // The verifier takes one answer for each challenge, within 30 seconds. It checks the signature; that the key is for digital signatures; and
-// the certificates as those that are shown in TLS: authority, time, and that the leaf names HOST. A host that lives with the verifier is nobody
-// else's to prove. The proof counts for the host and any pair of which it is the source, on this circuit alone, until the certificate ends or for 24 hours. A proof from another connection fails because the exporter's value is another one, one that is mirrored because
-// of the role, one that is repeated because of the challenge; one for another host, another verifier or another certificate because of
-// the context.
+// the certificates as those that are shown in TLS: authority, time, and that the leaf names HOST. A host that lives with the verifier is
+// nobody else's to prove. The proof counts for the host and any pair of which it is the source, on this circuit alone, until the
+// certificate ends or for 24 hours. A proof from another connection fails because the exporter's value is another one, one that is mirrored
+// because of the role, one that is repeated because of the challenge; one for another host, another verifier or another certificate because
+// of the context.
 //
 // A prover that does not speak for a host any more says so, behind all that it has sent for it:
 //
@@ -57,7 +58,8 @@
 // direction. There is no answer.
 //
 // A proof that is not good costs the host alone; the circuit goes on. The answer to the _request_authorization is then a member of
-// _error_invalid_uniform_source that says why as far as that is nobody's secret, and [Circuit.Challenge] returns the like-named member of _error_invalid_proof:
+// _error_invalid_uniform_source that says why as far as that is nobody's secret, and [Circuit.Challenge] returns the like-named member of
+// _error_invalid_proof:
 //
 //	_error_invalid_proof_syntax                 the answer cannot be read
 //	_error_invalid_proof_chain                  certificates that cannot be read, or too many
@@ -69,9 +71,10 @@
 //	_error_invalid_proof_withdrawn              withdrawn before it was verified
 //	_error_rejected_proof                       the host lives with the verifier
 //
-// A prover that has accepted the connection does not sign for a peer that has proved no host itself, and answers _error_rejected_proof.
-// A prover answers _error_invalid_uniform_source for a host that does not live with it, _error_invalid_uniform_target for a verifier's host that does,
-// _error_invalid_proof_challenge, _failure_unavailable_proof_host without a certificate, and _failure_exhausted_proof to the 65th challenge at a time.
+// A prover that has accepted the connection does not sign for a peer that has proved no host itself, and answers _error_rejected_proof. A
+// prover answers _error_invalid_uniform_source for a host that does not live with it, _error_invalid_uniform_target for a verifier's host
+// that does, _error_invalid_proof_challenge, _failure_unavailable_proof_host without a certificate, and _failure_exhausted_proof to the
+// 65th challenge at a time.
 //
 // Test vector: an Ed25519 key with the seed 00 01 ... 1f; host a.example, peer b.example, role client; a challenge of 32 bytes 20 21 ... 3f; two
 // certificates, of which the bytes are "leaf" and "issuer"; and an exporter that returned 40 41 ... 5f. Context and signature:

@@ -29,8 +29,8 @@
 // follows cannot be understood: _failure_unsupported_modifier. The same is the answer to any operator but ":" of a peer of the profile where the
 // module is not in use. (Other peers assign what they like, as PSYC has it, see [State].)
 //
-// All else is about packets as they are when the state has been applied: proofs of the source, limits, what counts in a session. A sender that gets packets
-// back, or sends those again that were not acknowledged, has them in full.
+// All else is about packets as they are when the state has been applied: proofs of the source, limits, what counts in a session. A sender
+// that gets packets back, or sends those again that were not acknowledged, has them in full.
 //
 // It saves about a sixth of the bytes of conversations.
 package psyc

@@ -22,8 +22,9 @@
 // with the operator ":" and no empty value, as the state of a circuit ends with it; where "Routing state" is in use, that is what it is once the
 // state has been applied.
 //
-// A packet has been received when the receiver has done with it what it answers for: it has been handed to the program that it is
-// for, or refused. (Here: when the body of the loop over [Circuit.Packets] is through with it, unless [Circuit.Withhold] says otherwise.) Until then it may come again, afterwards it must not.
+// A packet has been received when the receiver has done with it what it answers for: it has been handed to the program that it is for, or
+// refused. (Here: when the body of the loop over [Circuit.Packets] is through with it, unless [Circuit.Withhold] says otherwise.) Until
+// then it may come again, afterwards it must not.
 //
 // # Sessions: acknowledgement
 //
@@ -70,8 +71,9 @@
 //	:_amount_received     a number, which does not change any more
 //	_status_session_resumed
 //
-// The sender forgets the packets up to that number and sends the others again, before anything that is to come after them. They are ordinary packets of
-// whatever circuit carries them, and count in its session. The question may be repeated on any circuit, when the answer is lost with this one.
+// The sender forgets the packets up to that number and sends the others again, before anything that is to come after them. They are
+// ordinary packets of whatever circuit carries them, and count in its session. The question may be repeated on any circuit, when the answer
+// is lost with this one.
 //
 // Other answers carry the tag, too:
 //
@@ -80,9 +82,10 @@
 //	_error_invalid_lease          the session has an owner with a higher lease
 //	_error_invalid_session        the question makes no sense
 //
-// A receiver that has never heard of a session knows that nothing was received of it, and answers so, if nothing was acknowledged, _instance is
-// its own, _time_ended is less than 5 minutes, and it has forgotten no session before its 10 minutes were over. Otherwise
-// it might have forgotten, and cannot tell. After that answer the session cannot be opened any more: what stands unread on its circuit has come too late.
+// A receiver that has never heard of a session knows that nothing was received of it, and answers so, if nothing was acknowledged,
+// _instance is its own, _time_ended is less than 5 minutes, and it has forgotten no session before its 10 minutes were over. Otherwise it
+// might have forgotten, and cannot tell. After that answer the session cannot be opened any more: what stands unread on its circuit has
+// come too late.
 //
 // A sender takes an answer below what was acknowledged, or above what was sent, for _failure_unknown_session. So does a receiver take a question
 // that claims more acknowledged than it has received: its memory is older than its word.
@@ -90,8 +93,8 @@
 // # Sessions: owners
 //
 // A session belongs to the process that opened it, by the _instance of its greeting, and to the names that it had proved on the circuit (of
-// more than 64, the first 64 in the order of their bytes). The receiver tells only who has proved all of these on the circuit of the question. Everybody else
-// hears that the session is unknown, as does whoever asks for one that never was, and the session goes on.
+// more than 64, the first 64 in the order of their bytes). The receiver tells only who has proved all of these on the circuit of the
+// question. Everybody else hears that the session is unknown, as does whoever asks for one that never was, and the session goes on.
 //
 // The lease orders processes that send for the same names one after the other, such as two gateways of which the second takes over from
 // the first. Another process resumes a session only with a higher lease, and owns it then. A lower one than the session's is refused;

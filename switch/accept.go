@@ -25,9 +25,9 @@ const (
 	firstPSYC09 = '.'
 )
 
-// Accept takes a connection that somebody opened to us: its first byte tells XMPP, PSYC or TLS, and after TLS the first
-// byte tells again. ALPN in TLS, if the peer names anything, has to fit. When it returns, the peer has proved a first domain, or speaks PSYC, where proofs come with what
-// is proved. The connection is closed if there is an error.
+// Accept takes a connection that somebody opened to us: its first byte tells XMPP, PSYC or TLS, and after TLS the first byte tells again.
+// ALPN in TLS, if the peer names anything, has to fit. When it returns, the peer has proved a first domain, or speaks PSYC, where proofs
+// come with what is proved. The connection is closed if there is an error.
 func Accept(ctx context.Context, cfg *Config, conn net.Conn) (*Link, error) {
 	link := newLink(cfg, conn)
 	if err := link.welcome(ctx); err != nil {

@@ -61,11 +61,12 @@
 // connection, because the peer may have switched. The element is not called "switch" because psyced takes any element
 // of that name for its own.
 //
-// What was proved before the switch holds after it. The receiving side knows the initiator's domains by dialback or
-// certificate. The initiator knows the domain that it asked for by the certificate that the server showed in TLS, or else
-// by having dialled it, which is worth as much as the name servers are, and so as much as dialback; [Config].RequireCertificate
-// does not take that. Proofs end with the certificate, or after 24 hours, and links that rest on them are closed in order. Another pair of domains is asked for with
-// _request_authorization (_uniform_source, _uniform_target); a pair that cannot be proved on this connection, see below, gets one of its own.
+// What was proved before the switch holds after it. The receiving side knows the initiator's domains by dialback or certificate. The
+// initiator knows the domain that it asked for by the certificate that the server showed in TLS, or else by having dialled it, which is
+// worth as much as the name servers are, and so as much as dialback; [Config].RequireCertificate does not take that. Proofs end with the
+// certificate, or after 24 hours, and links that rest on them are closed in order. Another pair of domains is asked for with
+// _request_authorization (_uniform_source, _uniform_target); a pair that cannot be proved on this connection, see below, gets one of its
+// own.
 //
 // On circuits between two that know psyc.ModuleState a packet does not repeat the addresses of the one before, which saves about a sixth of the
 // bytes of conversations; Config.PSYC.RepeatAddresses switches that off.
@@ -78,29 +79,31 @@
 // [Router.Withdraw] stops what is sent from it and to it at once.
 //
 // A certificate in TLS names a few domains; a circuit on TLS carries any number. Two that understand the module psyc.ModuleHosts prove the
-// others by certificates inside: with a signature over a value exported from TLS, as package psyc specifies, in both directions and after a switch, too. One
-// more domain costs the round trip for the pair, as ever, one for the proof, and about 0.2 ms of processor time in all with ECDSA on P-256. A router asks for
+// others by certificates inside: with a signature over a value exported from TLS, as package psyc specifies, in both directions and after a
+// switch, too. One more domain costs the round trip for the pair, as ever, one for the proof, and about 0.2 ms of processor time in all
+// with ECDSA on P-256. A router asks for
 //
 //	one of its own domains     as soon as something is sent from it to a domain at the other end
 //	a domain of the peer       if DNS gives for it the address of the other end, before it dials; DNS is believed as to whom to ask, no more
 //	a proof that ends          in the last five minutes, so that certificates that have been renewed are good from then on
 //
-// What is not proved does not go by that circuit: it gets a connection of its own, or bounces, and the circuit goes on. A peer that cannot do this, psyced among them,
-// sees certificates in TLS and dialback as before, and so does everybody on XMPP.
+// What is not proved does not go by that circuit: it gets a connection of its own, or bounces, and the circuit goes on. A peer that cannot
+// do this, psyced among them, sees certificates in TLS and dialback as before, and so does everybody on XMPP.
 //
-// There is no such feature for XMPP streams, because nobody would use it. Two Switchyards leave XMPP by the switch as soon as their first pair is proved,
-// and prove the rest on the circuit; without TLS there would be nothing to sign. Streams remain where one side does not know the switch, and so would not
-// know the feature, or where its Config.Protocols is [XMPP]: then further domains take dialback, as between all servers.
+// There is no such feature for XMPP streams, because nobody would use it. Two Switchyards leave XMPP by the switch as soon as their first
+// pair is proved, and prove the rest on the circuit; without TLS there would be nothing to sign. Streams remain where one side does not
+// know the switch, and so would not know the feature, or where its Config.Protocols is [XMPP]: then further domains take dialback, as
+// between all servers.
 //
 // # psyced
 //
 // A PSYC server that does not announce the profile of Switchyard gets native packets alone, and what stateless conversion cannot do is
-// remembered for its domain, over all links to it: requests go out under tags of our own and bounce after a minute; echoes are returned
-// for what arrives and consumed where they confirm; people are written as the peer spelt them last; friendships, which PSYC has for both directions at
-// once, never leave a request pending; presence goes to each contact by name, and is delivered once to whom it concerns however often it
-// is cast; a place is a room of XEP-0045 under the address *place@domain. Messages have no tag there: an error is about the oldest message of that sender that
-// the peer has not echoed. The memory lives as long as the router. When the router stops, our people leave their places (status 110 and 332):
-// which client it was that entered is known here alone.
+// remembered for its domain, over all links to it: requests go out under tags of our own and bounce after a minute; echoes are returned for
+// what arrives and consumed where they confirm; people are written as the peer spelt them last; friendships, which PSYC has for both
+// directions at once, never leave a request pending; presence goes to each contact by name, and is delivered once to whom it concerns
+// however often it is cast; a place is a room of XEP-0045 under the address *place@domain. Messages have no tag there: an error is about
+// the oldest message of that sender that the peer has not echoed. The memory lives as long as the router. When the router stops, our people
+// leave their places (status 110 and 332): which client it was that entered is known here alone.
 //
 // A room node@domain of ours is the place psyc://domain/@node, if the domain says by service discovery that it has rooms; it is asked when
 // somebody wants to enter. psyced's people enter, talk, invite, kick and set the topic as in any place, and the room sees each of them as
@@ -111,15 +114,15 @@
 // Presence goes by name because nothing confirms that psyced has a person of ours as a context: it drops casts of contexts that it does not
 // know without a word, and never has those of friends whom it knows under the scheme xmpp.
 //
-// psyced has a switch of its own, <switch xmlns='http://switch.psyced.org'><scheme>psyc</scheme></switch>, which leads to PSYC 0.9. We
-// ask for it once we are believed by certificate or dialback, and offer it to whom we believe by certificate; where
-// [Config.Psyced] names the domain, both happen at once, as psyced itself does it, and PSYC's own proofs decide. Such a domain is spoken to in 0.9;
-// any other is tried in 1.0 first, in which psyced has _request_authorization, and in 0.9 where it refuses that. In TLS psyced
-// believes in cipher names of TLS 1.2 alone. In 0.9 each local domain has a circuit of its own, whose first packet is a question: psyced ends the circuit
-// of a source that it does not believe, and then XMPP is taken for an hour. psyced has not been seen to use TLS on a connection of its own: where
-// [Config.Insecure] does not have [Plaintext], its circuits are let in with [Addresses], but its streams are not, whatever they want to become.
-// In 1.0 psyced's driver breaks down over several packets in one read, so that they go one at a time, 10 ms apart, and it swallows keep-alives:
-// name the domain in [Config.Psyced] if you can.
+// psyced has a switch of its own, <switch xmlns='http://switch.psyced.org'><scheme>psyc</scheme></switch>, which leads to PSYC 0.9. We ask
+// for it once we are believed by certificate or dialback, and offer it to whom we believe by certificate; where [Config.Psyced] names the
+// domain, both happen at once, as psyced itself does it, and PSYC's own proofs decide. Such a domain is spoken to in 0.9; any other is
+// tried in 1.0 first, in which psyced has _request_authorization, and in 0.9 where it refuses that. In TLS psyced believes in cipher names
+// of TLS 1.2 alone. In 0.9 each local domain has a circuit of its own, whose first packet is a question: psyced ends the circuit of a
+// source that it does not believe, and then XMPP is taken for an hour. psyced has not been seen to use TLS on a connection of its own:
+// where [Config.Insecure] does not have [Plaintext], its circuits are let in with [Addresses], but its streams are not, whatever they want
+// to become. In 1.0 psyced's driver breaks down over several packets in one read, so that they go one at a time, 10 ms apart, and it
+// swallows keep-alives: name the domain in [Config.Psyced] if you can.
 //
 // Sessions with a real psyced are replayed against links, in both roles. What links do otherwise than the peer that was recorded is listed in package
 // internal/replay, with the reasons.
@@ -162,21 +165,24 @@
 //
 // # Fan-out
 //
-// XMPP sends a stanza per contact. Between two Switchyards the copies go as one packet, a cast: presence, events (headlines), and what is said in
-// rooms, as package transcode specifies under "Fan-out". It is in use on a circuit in the 1.0 syntax whose sides have agreed on the profile and have both named
-// _switchyard_audience among the _understand_modules of their greetings. All that either side knows of audiences belongs to one direction of one
-// circuit, begins with nothing and ends with it; of two circuits, one dialled by each side, neither knows of the other.
+// XMPP sends a stanza per contact. Between two Switchyards the copies go as one packet, a cast: presence, events (headlines), and what is
+// said in rooms, as package transcode specifies under "Fan-out". It is in use on a circuit in the 1.0 syntax whose sides have agreed on the
+// profile and have both named _switchyard_audience among the _understand_modules of their greetings. All that either side knows of
+// audiences belongs to one direction of one circuit, begins with nothing and ends with it; of two circuits, one dialled by each side,
+// neither knows of the other.
 //
-// Copies are gathered where a link is given them: consecutive stanzas from one bare address that differ in to alone. Presence waits for another copy for
-// 20 ms, and as long as they come for up to 200 ms; headlines and groupchat do not wait for the clock, but go together if they wait for
-// the link together, or as [Casts].MessageDelay says. Whatever else comes from the same bare address ends the waiting. Order is kept for each pair of bare addresses.
+// Copies are gathered where a link is given them: consecutive stanzas from one bare address that differ in to alone. Presence waits for
+// another copy for 20 ms, and as long as they come for up to 200 ms; headlines and groupchat do not wait for the clock, but go together if
+// they wait for the link together, or as [Casts].MessageDelay says. Whatever else comes from the same bare address ends the waiting. Order
+// is kept for each pair of bare addresses.
 //
-// A change of presence costs the same for ten recipients as for a thousand, once the audience is known: about 180 bytes beside its texts, the acknowledgement
-// included. Each member costs about 35 bytes once in a circuit, and so does one who is added or taken out.
+// A change of presence costs the same for ten recipients as for a thousand, once the audience is known: about 180 bytes beside its texts,
+// the acknowledgement included. Each member costs about 35 bytes once in a circuit, and so does one who is added or taken out.
 //
-// Each copy is a stanza in every other respect: it is stored, acknowledged, sent again and bounced by itself. All copies of a cast are acknowledged with its packet. The receiver
-// keeps back what follows a cast whose audience it does not know until it has asked, which takes one round trip; nothing of that counts as received. If the circuit breaks
-// meanwhile, the rest goes by the next one, and there is nothing twice. Copies that waited for others when a link broke go by the next one.
+// Each copy is a stanza in every other respect: it is stored, acknowledged, sent again and bounced by itself. All copies of a cast are
+// acknowledged with its packet. The receiver keeps back what follows a cast whose audience it does not know until it has asked, which takes
+// one round trip; nothing of that counts as received. If the circuit breaks meanwhile, the rest goes by the next one, and there is nothing
+// twice. Copies that waited for others when a link broke go by the next one.
 //
 // A side that takes less than the profile has it says so in its greeting, in entity variables, and the other keeps to the lower of that and its own:
 //
@@ -186,7 +192,8 @@
 //	_amount_audience_bytes       bytes of a cast                   262,144
 //	_amount_audience_copies      bytes of the copies of a cast     16,777,216
 //
-// [Casts] has the knobs. Members that do not live here, or whom the peer may not send to, get nothing: they are checked when they are told and again whenever they are used.
+// [Casts] has the knobs. Members that do not live here, or whom the peer may not send to, get nothing: they are checked when they are told
+// and again whenever they are used.
 //
 // # Log
 //

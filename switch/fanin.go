@@ -140,7 +140,8 @@ func (f *fanOut) remainder(yield func(*xmpp.Stanza, error) bool) bool {
 	return true
 }
 
-// answer leaves what there is to say about casts to who has the turn next, and sees to it that waiting ends. it is the turn of the caller, to receive.
+// answer leaves what there is to say about casts to who has the turn next, and sees to it that waiting ends. It is the turn of the caller,
+// to receive.
 func (f *fanOut) answer() {
 	if replies := f.in.in.Replies(); len(replies) > 0 {
 		for _, p := range replies {

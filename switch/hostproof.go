@@ -230,8 +230,8 @@ func (l *Link) renewed() bool {
 	return false
 }
 
-// withheld takes notice of a peer that takes something not any more, which concerns one domain: the pairs of that are agreed anew, or go another way. It
-// reports false for a peer that has no such agreements: then all of the link is in doubt.
+// withheld takes notice of a peer that takes something not any more, which concerns one domain: the pairs of that are agreed anew, or go
+// another way. It reports false for a peer that has no such agreements: then all of the link is in doubt.
 func (l *Link) withheld(p *psyc.Packet) bool {
 	_, circuit := l.carrier()
 	host := p.Entity.Get("_host").String()
@@ -243,9 +243,10 @@ func (l *Link) withheld(p *psyc.Packet) bool {
 	return true
 }
 
-// Withdraw stops what goes from and to a domain that does not live here any more, at once: Hosts must answer ErrNotHosted for it already. Circuits
-// on TLS go on without it, and their peers, if they can, hear that they have to look for the domain elsewhere; what waits to be sent from it bounces. XMPP
-// streams by which others send to it are closed in order, to be opened anew for other domains. On circuits of other peers stanzas for it are refused as they come.
+// Withdraw stops what goes from and to a domain that does not live here any more, at once: Hosts must answer ErrNotHosted for it already.
+// Circuits on TLS go on without it, and their peers, if they can, hear that they have to look for the domain elsewhere; what waits to be
+// sent from it bounces. XMPP streams by which others send to it are closed in order, to be opened anew for other domains. On circuits of
+// other peers stanzas for it are refused as they come.
 //
 // A domain that comes needs no call. The error is that domain is none, or lives here.
 func (r *Router) Withdraw(domain string) error {

@@ -208,10 +208,10 @@ func (r *Router) start(run, taking context.Context, turnAway context.CancelFunc,
 	return nil
 }
 
-// Quiesce stops the intake: it asks the peers to finish, takes what they have already sent,
-// and returns when the handler has been called for the last time with something that a peer sent, or when ctx ends.
-// Send goes on, and for its sake the listeners stay open: other servers may want to verify that we are who we say. Serve does this by itself; a program that joins two routers calls it on both before it ends either,
-// so that what one has taken still finds the other open.
+// Quiesce stops the intake: it asks the peers to finish, takes what they have already sent, and returns when the handler has been called
+// for the last time with something that a peer sent, or when ctx ends. Send goes on, and for its sake the listeners stay open: other
+// servers may want to verify that we are who we say. Serve does this by itself; a program that joins two routers calls it on both before it
+// ends either, so that what one has taken still finds the other open.
 func (r *Router) Quiesce(ctx context.Context) {
 	r.mu.Lock()
 	was := r.state

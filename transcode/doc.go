@@ -178,11 +178,12 @@
 //
 //	<packet xmlns='urn:x-switchyard:packet:0'>base64</packet>
 //
-// The base64 is the content of the packet in PSYC 1.0, lengths as package psyc writes them: all entity variables, method and
-// body, but no routing header. context='true' says that from was a context, tag='...' the tag that an error has beside that
-// of what it is about. The far end restores the packet, with addresses and tag from the stanza, only if converting it gives
-// this very stanza byte for byte; nobody adds what would not be restored. It can thus say nothing that the stanza does not show. It has no routing variables, no operators but ":", no state operations, no methods of the
-// circuit, no variables that act wherever they stand; whatever else calls itself a packet is an ordinary extension.
+// The base64 is the content of the packet in PSYC 1.0, lengths as package psyc writes them: all entity variables, method and body, but no
+// routing header. context='true' says that from was a context, tag='...' the tag that an error has beside that of what it is about. The far
+// end restores the packet, with addresses and tag from the stanza, only if converting it gives this very stanza byte for byte; nobody adds
+// what would not be restored. It can thus say nothing that the stanza does not show. It has no routing variables, no operators but ":", no
+// state operations, no methods of the circuit, no variables that act wherever they stand; whatever else calls itself a packet is an
+// ordinary extension.
 //
 // An iq has one child only and goes without, and so does a stanza whose children would become larger than 200 KiB. Two
 // packets count as equal if they have the same addresses, tag, variables, method and body; the order of variables, what a
@@ -251,12 +252,12 @@
 // told is settled; or with - and no value if there is none. Then what was kept is delivered in order. Without an answer
 // in 10 s, or with more than 64 packets or 256 KiB kept, the cast is refused with _failure_unknown_audience.
 //
-// Refused: the sender forgets the audience, and repeats the cast: a packet for each recipient, as if there were no
-// casts, with _list_audience_repeat. That is a list of two: the number of the cast, and how many copies there are from this
-// one on. At the end there is a packet that has the _context and _list_audience_repeat alone, with 0 for that; a copy that
-// cannot be sent is left out. The receiver keeps what else comes from that bare address until then. It refuses with _failure_exhausted_audience what is more than it wants to be charged for, and the
-// sender then sends no casts for a while; with _error_rejected_relay_audience members of domains that are not hosted or
-// for which the pair is not proved, both when they are told and when they are used; with _error_invalid_audience or what
+// Refused: the sender forgets the audience, and repeats the cast: a packet for each recipient, as if there were no casts, with
+// _list_audience_repeat. That is a list of two: the number of the cast, and how many copies there are from this one on. At the end there is
+// a packet that has the _context and _list_audience_repeat alone, with 0 for that; a copy that cannot be sent is left out. The receiver
+// keeps what else comes from that bare address until then. It refuses with _failure_exhausted_audience what is more than it wants to be
+// charged for, and the sender then sends no casts for a while; with _error_rejected_relay_audience members of domains that are not hosted
+// or for which the pair is not proved, both when they are told and when they are used; with _error_invalid_audience or what
 // [Converter.Stanza] says, packets that make no sense. Of a refused cast no copy is delivered.
 //
 // Whoever is not answered, or not sent the copies, in 10 s, or has to keep twice the above, ends the session:
@@ -269,9 +270,9 @@
 //
 // # Plain peers
 //
-// A plain peer gets native forms without _resource_source, _resource_target and variables of the _jabber family, and such
-// variables are not read from it, except for _jabber_XML in the methods below _jabber. Messages and presence have no _tag,
-// everybody has a _nick, presence its _degree_availability; requests, answers and rooms are native whatever else is in them.
-// Lines stay short: XML is folded inside its tags, and refused if that does not do. That is not lossless, and the ids of requests have to be replaced by the link,
-// which knows who asked what.
+// A plain peer gets native forms without _resource_source, _resource_target and variables of the _jabber family, and such variables are not
+// read from it, except for _jabber_XML in the methods below _jabber. Messages and presence have no _tag, everybody has a _nick, presence
+// its _degree_availability; requests, answers and rooms are native whatever else is in them. Lines stay short: XML is folded inside its
+// tags, and refused if that does not do. That is not lossless, and the ids of requests have to be replaced by the link, which knows who
+// asked what.
 package transcode

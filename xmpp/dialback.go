@@ -174,9 +174,9 @@ var errNoDialback = fmt.Errorf("xmpp: stream without Dialback in this direction:
 // initiating side, and on a stream that goes both ways ([Bidi]) for the accepting side as well, where the peer must have
 // proved remote. It returns nil at once if the peer has authorized the pair already. It waits for an answer as long as ctx lets it.
 //
-// An error wraps [ErrDeclined] if the peer has no dialback; [NotAuthorized] if the pair cannot be asked for on this stream; [ErrInvalidKey], on which the peer closes the stream; a
-// [*StanzaError] with one of the conditions of XEP-0220 section 2.5, after which the stream goes on without the pair; or it
-// is that of ctx or of the stream.
+// An error wraps [ErrDeclined] if the peer has no dialback; [NotAuthorized] if the pair cannot be asked for on this stream;
+// [ErrInvalidKey], on which the peer closes the stream; a [*StanzaError] with one of the conditions of XEP-0220 section 2.5, after which
+// the stream goes on without the pair; or it is that of ctx or of the stream.
 //
 // Only further local domains are safe with every server. Prosody answers for a second remote domain on the stream of
 // the first, where it has not proved it, and loses that stream; it also closes a stream on which it is asked for a domain

@@ -72,7 +72,8 @@
 //
 // With [Management] (XEP-0198) each side acknowledges what it has handled, and a session goes on in another stream when its connection
 // breaks ([Stream.Resume]), without losing or doubling a stanza. Where the peer cannot do that, such as Prosody's mod_smacks, which
-// acknowledges between servers but resumes the sessions of clients only, [Stream.Unacknowledged] gives back what has to be sent again; without stream management [Stream.Unsent] gives back only what certainly did not arrive.
+// acknowledges between servers but resumes the sessions of clients only, [Stream.Unacknowledged] gives back what has to be sent again;
+// without stream management [Stream.Unsent] gives back only what certainly did not arrive.
 //
 // Nobody is believed by name. What a peer has proved is a set of pairs of domains ([Stream.Proofs]); a stanza from any other
 // domain, or to one that is not hosted, ends its stream and no other. An answer to dialback counts only if it was asked for

@@ -29,9 +29,9 @@ type Feature struct {
 	// leaves the stream as it was and lets the next feature try; any other ends it. offer is Start's to keep.
 	// Initiating side.
 	Start func(ctx context.Context, s *Stream, offer Element) (State, error)
-	// Serve acts on a first-level element in the feature's namespace and returns the states reached. It is called at any
-	// time, on either side, whatever Requires and Excludes say, but not before TLS where that is required. Elements that Serve does not want are answered with a
-	// [*StreamError] unsupported-stanza-type. Serve must not wait for the stream's other methods.
+	// Serve acts on a first-level element in the feature's namespace and returns the states reached. It is called at any time, on either
+	// side, whatever Requires and Excludes say, but not before TLS where that is required. Elements that Serve does not want are answered
+	// with a [*StreamError] unsupported-stanza-type. Serve must not wait for the stream's other methods.
 	Serve func(ctx context.Context, s *Stream, e Element) (State, error)
 
 	secures       bool       // may run before TLS where that is required

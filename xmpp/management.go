@@ -46,9 +46,9 @@ type ManagementConfig struct {
 // whenever something is sent and no answer is outstanding, so a busy stream asks once in a round trip. Somebody has to range over
 // Stanzas on both sides, as there the answers arrive.
 //
-// A session belongs to what proved it: it is resumed only by a stream on which the peer has proved all pairs of domains of the one
-// before, with TLS if that had TLS, and by an identifier that cannot be guessed. Where it is not to be resumed, [Stream.Unacknowledged] gives back what the
-// peer may not have handled, to be sent again; Prosody 0.12 acknowledges between servers, but does not resume there.
+// A session belongs to what proved it: it is resumed only by a stream on which the peer has proved all pairs of domains of the one before,
+// with TLS if that had TLS, and by an identifier that cannot be guessed. Where it is not to be resumed, [Stream.Unacknowledged] gives back
+// what the peer may not have handled, to be sent again; Prosody 0.12 acknowledges between servers, but does not resume there.
 func Management(cfg ManagementConfig) Feature {
 	cfg.Queue = positive(cfg.Queue, 1<<20)
 	cfg.Suspended = positive(cfg.Suspended, 256)

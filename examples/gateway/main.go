@@ -3,9 +3,9 @@
 //	gateway -config gateway.toml
 //	gateway -check [-connect] -config gateway.toml
 //
-// The file gateway.toml beside the source explains the configuration. The first SIGINT or SIGTERM ends the gateway in order: what it
-// has accepted is sent or bounced first. The second ends it at once. SIGHUP has it read the configuration again: domains, addresses of servers, certificates
-// and routes change while it runs.
+// The file gateway.toml beside the source explains the configuration. The first SIGINT or SIGTERM ends the gateway in order: what it has
+// accepted is sent or bounced first. The second ends it at once. SIGHUP has it read the configuration again: domains, addresses of servers,
+// certificates and routes change while it runs.
 //
 // The exit status is 0 after an orderly end or a check without errors, 1 after an error, 2 if the command line is wrong.
 package main

@@ -13,10 +13,10 @@
 // rendered, with addresses left out and acknowledgements as on circuits, received and turned into stanzas again. What is counted are
 // those bytes; only stream compression is computed, from what was measured towards ejabberd.
 //
-// Up to -sample users the whole federation is simulated. Of a larger one the whole graph of contacts exists, but only that many users
-// and as large a part of the rooms live through the day: each k-th in the order of their contacts or users, which keeps the distribution.
-// The table says how far the sums may be off because of that. What is shared on a link, such as the audiences that it remembers, is scaled with the part
-// of its traffic that is simulated; that makes PSYC up to 3 % dearer than it is.
+// Up to -sample users the whole federation is simulated. Of a larger one the whole graph of contacts exists, but only that many users and
+// as large a part of the rooms live through the day: each k-th in the order of their contacts or users, which keeps the distribution. The
+// table says how far the sums may be off because of that. What is shared on a link, such as the audiences that it remembers, is scaled with
+// the part of its traffic that is simulated; that makes PSYC up to 3 % dearer than it is.
 //
 // "sim published" sets Isode's scenarios of 2007 and Hancke's of 2008 beside the simulator: the text behind them is lost, but Isode's four
 // rows, and Hancke's sum for stanza repeaters, follow from a few constants, which it prints with what agrees and what does not.

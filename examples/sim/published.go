@@ -78,8 +78,9 @@ func (p published) simulated(m *Model, roomy bool) (*result, [protocols]float64,
 	return r, kBs, nil
 }
 
-// Hancke 2008 (https://mail.jabber.org/pipermail/standards/2008-March/018271.html) compares, for the first scenario of draft-saintandre-xmpp-presence-analysis,
-// RFC 3920 with stanza repeaters, which send one stanza to each remote domain, longer by 180 bytes.
+// Hancke 2008 (https://mail.jabber.org/pipermail/standards/2008-March/018271.html) compares, for the first scenario of
+// draft-saintandre-xmpp-presence-analysis, RFC 3920 with stanza repeaters, which send one stanza to each remote domain, longer by 180
+// bytes.
 const (
 	hanckeXMPP      = 580_000_000
 	hanckeRepeaters = 251_200_000

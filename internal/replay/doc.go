@@ -8,15 +8,16 @@
 // answers. What each implementation says in words of its own, greetings and keep-alives, has to be there but
 // is not compared.
 //
-// Everything that is sent to the peer must also pass the [Rules], one for each thing that an implementation should or
-// should not do when it speaks with psyced. [Advices] says for each piece of advice of the page about psyced's wire protocol which rules and which tests
-// there are.
+// Everything that is sent to the peer must also pass the [Rules], one for each thing that an implementation should or should not do when it
+// speaks with psyced. [Advices] says for each piece of advice of the page about psyced's wire protocol which rules and which tests there
+// are.
 //
 // # Recordings
 //
-// The recordings of a real psyced are not part of the repository; tests read them where they lie, and skip where they do not. [Uses] has each of their
-// conversations, with the tests that play it or the reason why none does. The repository's own sessions, in testdata, have the same structure
-// and other words. They do not show how psyced does dialback to its end, nor whether it uses TLS on connections that it opens.
+// The recordings of a real psyced are not part of the repository; tests read them where they lie, and skip where they do not. [Uses] has
+// each of their conversations, with the tests that play it or the reason why none does. The repository's own sessions, in testdata, have
+// the same structure and other words. They do not show how psyced does dialback to its end, nor whether it uses TLS on connections that it
+// opens.
 //
 // # Deviations
 //
