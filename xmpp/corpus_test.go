@@ -209,8 +209,10 @@ func sameStanza(t *testing.T, id string, doc []byte, s *Stanza) {
 	}
 }
 
-// stdTree writes what encoding/xml reads in doc, inside a stream. encoding/xml leaves white space in attribute values alone;
-// all of it becomes spaces here.
+var spaces = strings.NewReplacer("\t", " ", "\r\n", " ", "\n", " ", "\r", " ")
+
+// stdTree writes what encoding/xml reads in doc, inside a stream. encoding/xml leaves white space in attribute values alone, those of
+// namespaces included; all of it becomes spaces here.
 func stdTree(doc []byte) (string, error) {
 	const head = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' xmlns:db='jabber:server:dialback'>"
 	d := xml.NewDecoder(io.MultiReader(strings.NewReader(head), bytes.NewReader(bytes.Trim(doc, " \t\r\n")), strings.NewReader("</stream:stream>")))
@@ -235,12 +237,11 @@ func stdTree(doc []byte) (string, error) {
 			var attrs []string
 			for _, a := range t.Attr {
 				if a.Name.Space != "xmlns" && (a.Name.Space != "" || a.Name.Local != "xmlns") {
-					value := strings.NewReplacer("\t", " ", "\r\n", " ", "\n", " ", "\r", " ").Replace(a.Value)
-					attrs = append(attrs, fmt.Sprintf(" {%s}%s=%q", a.Name.Space, a.Name.Local, value))
+					attrs = append(attrs, fmt.Sprintf(" {%s}%s=%q", spaces.Replace(a.Name.Space), a.Name.Local, spaces.Replace(a.Value)))
 				}
 			}
 			slices.Sort(attrs)
-			fmt.Fprintf(&b, "<{%s}%s%s>", t.Name.Space, t.Name.Local, strings.Join(attrs, ""))
+			fmt.Fprintf(&b, "<{%s}%s%s>", spaces.Replace(t.Name.Space), t.Name.Local, strings.Join(attrs, ""))
 		case xml.EndElement:
 			b.WriteString("</>")
 		}
