@@ -37,14 +37,15 @@ func TestLifetimes(t *testing.T) {
 				w.start()
 				north.send(stanza(t, test.stanza))
 				time.Sleep(test.life - time.Second)
-				if len(north.lost) != 0 {
-					t.Errorf("given up too early: %v", north.lost)
+				if lost, _ := north.accounts(); len(lost) != 0 {
+					t.Errorf("given up too early: %v", lost)
 				}
 				time.Sleep(2 * time.Second)
-				if len(north.lost) != 1 || len(north.got) == 1 != test.error {
-					t.Errorf("%d given up, %d came back", len(north.lost), len(north.got))
+				lost, back := north.accounts()
+				if len(lost) != 1 || len(back) == 1 != test.error {
+					t.Errorf("%d given up, %d came back", len(lost), len(back))
 				}
-				for _, s := range north.got {
+				for _, s := range back {
 					if c := errorCondition(s); c != "remote-server-timeout" {
 						t.Errorf("came back with %q", c)
 					}
@@ -88,15 +89,16 @@ func TestPersist(t *testing.T) {
 		south := w.add("10.0.0.2", plain("south.example"), nil)
 		w.startOne(south)
 		time.Sleep(time.Minute + time.Second) // the longest pause
+		_, got := south.accounts()
 		var came []string
-		for _, s := range south.got {
+		for _, s := range got {
 			came = append(came, s.ID)
 		}
 		if want := strings.Fields("first other subscription room renamed newest last"); !slices.Equal(came, want) {
 			t.Errorf("came: %q, not %q", came, want)
 		}
-		if d, marked := south.got[0].Delay(); !marked || d.From != "north.example" {
-			t.Errorf("a message is late and does not say so: %s", south.got[0].Append(nil))
+		if d, marked := got[0].Delay(); !marked || d.From != "north.example" {
+			t.Errorf("a message is late and does not say so: %s", got[0].Append(nil))
 		}
 		for s := range north.Store.All(t.Context()) {
 			t.Errorf("left in the store: %s", s.Stanza.ID)
@@ -115,8 +117,8 @@ func TestPersistEnds(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 		start := time.Now()
 		north.stop()
-		if took := time.Since(start); took > time.Second || len(north.got) != 1 {
-			t.Errorf("it took %v; %d came back", took, len(north.got))
+		if _, back := north.accounts(); time.Since(start) > time.Second || len(back) != 1 {
+			t.Errorf("it took %v; %d came back", time.Since(start), len(back))
 		}
 	})
 }

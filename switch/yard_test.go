@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -141,6 +142,13 @@ func (y *yard) note(f func()) {
 func (y *yard) take(s *xmpp.Stanza) {
 	s = s.Clone()
 	y.note(func() { y.got = append(y.got, s) })
+}
+
+// accounts returns what has been given up, and what has arrived.
+func (y *yard) accounts() (lost []error, got []*xmpp.Stanza) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	return slices.Clone(y.lost), slices.Clone(y.got)
 }
 
 // await waits until cond holds of the yard, a minute at most.

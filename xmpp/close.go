@@ -122,6 +122,34 @@ func (s *Stream) fail(err error) error {
 	return err
 }
 
+// complaintTime is how long a peer that takes nothing any more may take to say why.
+const complaintTime = time.Second
+
+// writingFailed ends the stream. A peer that refuses us while the stream is negotiated says why and hangs up: who negotiates gets the
+// time to read that.
+func (s *Stream) writingFailed(err error) {
+	select {
+	case <-s.negotiated:
+		s.fail(err)
+	default:
+		time.AfterFunc(complaintTime, func() { s.fail(err) })
+	}
+}
+
+// complaint returns the stream error that the peer has sent in front of the end of its stream, or else err. The caller reads.
+func (s *Stream) complaint(err error) error {
+	for {
+		_, ended := s.nextElement()
+		var said *StreamError
+		switch {
+		case errors.As(ended, &said) && !said.Local:
+			return ended
+		case ended != nil && !isWake(ended):
+			return err
+		}
+	}
+}
+
 // isProtocolError reports whether err is about what a peer said, not about the connection.
 func isProtocolError(err error) bool {
 	var se *StreamError

@@ -40,6 +40,9 @@ func (s *Stream) Negotiate(ctx context.Context) error {
 	endInterrupt := s.in.interruptedBy(ctx)
 	err := s.negotiate(ctx)
 	endInterrupt()
+	if err != nil && s.out.hasFailed(err) {
+		err = s.complaint(err)
+	}
 	switch {
 	case err == io.EOF:
 		s.Close()

@@ -2,6 +2,7 @@ package xmpp
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -157,6 +158,13 @@ func (o *output) write() {
 	if err != nil {
 		o.broken(err)
 	}
+}
+
+// hasFailed reports whether err is that nothing can be written any more.
+func (o *output) hasFailed(err error) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.err != nil && errors.Is(err, o.err)
 }
 
 // rest gives up the memory that is of use only while stanzas go.

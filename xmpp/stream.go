@@ -208,7 +208,7 @@ func newStream(conn net.Conn, cfg *Config) *Stream {
 	s.in.buffered = s.rd.buffered
 	s.out.conn, s.out.limit = conn, positive(cfg.SendQueue, defaultSendQueue)
 	s.out.timeout, s.out.keepAlive = s.timeouts.Write, s.timeouts.KeepAlive
-	s.out.broken = func(err error) { s.fail(err) }
+	s.out.broken = s.writingFailed
 	for i := range cfg.Features {
 		if c := cfg.Features[i].component; c != nil {
 			s.component, s.space = c, NSAccept

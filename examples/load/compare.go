@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -37,7 +38,7 @@ type line struct {
 
 // Run starts everything, measures, and prints a table.
 func (c *Comparison) Run(ctx context.Context, stdout, stderr io.Writer) (err error) {
-	w := &workshop{log: stderr}
+	w := &workshop{log: &sharedWriter{w: stderr}}
 	defer w.close()
 	defer func() {
 		if r, ok := recover().(unavailable); ok {
@@ -233,6 +234,18 @@ func (w *workshop) TempDir() string {
 	}
 	w.Cleanup(func() { os.RemoveAll(dir) })
 	return dir
+}
+
+// A sharedWriter takes what several processes write.
+type sharedWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (s *sharedWriter) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.w.Write(b)
 }
 
 func (w *workshop) Logf(format string, args ...any) { fmt.Fprintf(w.log, format+"\n", args...) }
