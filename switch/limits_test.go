@@ -30,6 +30,7 @@ func TestSilentConnections(t *testing.T) {
 		w.start()
 		south.send(chat("bob@south.example", "ada@north.example", "1", "hello")) // links that are up do not count
 		north.next()
+		synctest.Wait() // who accepted it knows that it is up
 		var silent []*wire
 		for i := range 3 {
 			silent = append(silent, w.dial(fmt.Sprintf("10.0.1.%d", i), "10.0.0.1"+port))
