@@ -289,16 +289,7 @@ func TestSessionRoutingState(t *testing.T) {
 // Packets that Request has read ahead are counted when they are handled, and with them what came behind.
 func TestSessionHeld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := new(Sessions)
-		conn, w := newWire(t)
-		c := Accept(conn, counting("b.example", s))
-		c.AddProof("a.example", Proof{Kind: ProofDialback})
-		shaken := make(chan error, 1)
-		go func() { shaken <- c.Handshake(context.Background()) }()
-		w.send(sessionGreeting)
-		if err := <-shaken; err != nil {
-			t.Fatal(err)
-		}
+		c, w := handshaken(t, counting("b.example", new(Sessions)))
 		asked := make(chan error, 1)
 		go func() {
 			_, err := c.Request(context.Background(), message(bea, ada, "?"))

@@ -218,9 +218,9 @@ func (r *Router) linkFor(ctx context.Context, key route) (*Link, error) {
 		if link = r.near(ctx, key); link != nil {
 			return link, nil
 		}
-		t := &turn{r: r, key: key, ups: ups}
-		defer t.end()
-		if link, err = dial(ctx, &r.Config, key, t.take); errors.Is(err, errLinked) {
+		mine := &turn{r: r, key: key, ups: ups}
+		defer mine.end()
+		if link, err = dial(ctx, &r.Config, key, mine.take); errors.Is(err, errLinked) {
 			return nil, nil
 		}
 	}

@@ -52,11 +52,7 @@ func TestOneDialsForAll(t *testing.T) {
 				}
 				w.start()
 				start := time.Now()
-				for _, n := range northDomains {
-					for _, s := range southDomains {
-						north.send(chat("ada@"+n, "bob@"+s, n+s, "hello"))
-					}
-				}
+				allWrite(north)
 				for range len(northDomains) * len(southDomains) {
 					south.next()
 				}
@@ -71,6 +67,15 @@ func TestOneDialsForAll(t *testing.T) {
 	}
 }
 
+// allWrite sends a message for each pair of domains.
+func allWrite(north *yard) {
+	for _, n := range northDomains {
+		for _, s := range southDomains {
+			north.send(chat("ada@"+n, "bob@"+s, n+s, "hello"))
+		}
+	}
+}
+
 // A server that does not answer keeps nobody waiting for much longer than it would keep each.
 func TestNobodyWaitsForLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -82,11 +87,7 @@ func TestNobodyWaitsForLong(t *testing.T) {
 		}
 		w.start()
 		start := time.Now()
-		for _, n := range northDomains {
-			for _, s := range southDomains {
-				north.send(chat("ada@"+n, "bob@"+s, n+s, "hello"))
-			}
-		}
+		allWrite(north)
 		for range len(northDomains) * len(southDomains) {
 			if got := north.next(); errorCondition(got) != "remote-server-timeout" {
 				t.Errorf("got %s", got.Append(nil))

@@ -236,18 +236,6 @@ func (w *workshop) TempDir() string {
 	return dir
 }
 
-// A sharedWriter takes what several processes write.
-type sharedWriter struct {
-	mu sync.Mutex
-	w  io.Writer
-}
-
-func (s *sharedWriter) Write(b []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.w.Write(b)
-}
-
 func (w *workshop) Logf(format string, args ...any) { fmt.Fprintf(w.log, format+"\n", args...) }
 
 func (w *workshop) Fatalf(format string, args ...any) {
@@ -261,4 +249,16 @@ func (w *workshop) close() {
 	for _, f := range slices.Backward(w.cleanups) {
 		f()
 	}
+}
+
+// A sharedWriter takes what several processes write.
+type sharedWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (s *sharedWriter) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.w.Write(b)
 }
