@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"slices"
 	"strconv"
@@ -91,17 +92,22 @@ func (w *town) add(ip string, hosts psycswitch.StaticHosts, change func(*yard)) 
 	return y
 }
 
-// start makes all routers serve until the test ends.
+// start makes all routers serve until the test ends. All listen before the first serves, which may have something to send at once.
 func (w *town) start() {
-	for _, y := range w.yards {
-		w.startOne(y)
+	listeners := make([]net.Listener, len(w.yards))
+	for i, y := range w.yards {
+		listeners[i] = w.net.listen(y.ip + port)
+	}
+	for i, y := range w.yards {
+		w.serve(y, listeners[i])
 	}
 }
 
-// startOne makes one router serve until the test ends.
-func (w *town) startOne(y *yard) {
+// startOne makes one router listen and serve until the test ends.
+func (w *town) startOne(y *yard) { w.serve(y, w.net.listen(y.ip+port)) }
+
+func (w *town) serve(y *yard, ln net.Listener) {
 	ctx, cancel := context.WithCancel(context.Background())
-	ln := w.net.listen(y.ip + port)
 	var served sync.WaitGroup
 	served.Go(func() { y.err = y.Serve(ctx, ln) })
 	y.stop = func() {
