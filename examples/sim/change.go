@@ -58,5 +58,5 @@ func printChanges(w io.Writer, m *Model) error {
 			c.first[fanOut].bytes, c.next[fanOut].bytes, c.oneMore[fanOut].bytes)
 	}
 	t.Flush()
-	return nil
+	return printGateways(w)
 }

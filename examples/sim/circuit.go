@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/switchyard-im/switchyard/psyc"
@@ -79,10 +78,9 @@ func (c *circuit) read(wire []byte) (*psyc.Packet, error) {
 	if _, err := c.parser.Parse(&c.packet, wire); err != nil {
 		return nil, fmt.Errorf("parsing a packet: %w", err)
 	}
-	if err := c.inherited.Apply(&c.packet.Routing); err != nil {
+	if err := c.inherited.ApplyRouting(&c.packet); err != nil {
 		return nil, fmt.Errorf("applying the state of a circuit: %w", err)
 	}
-	c.packet.Routing = slices.DeleteFunc(c.packet.Routing, func(v psyc.Var) bool { return len(v.Value) == 0 })
 	return &c.packet, nil
 }
 
@@ -114,6 +112,14 @@ func (c *circuit) acknowledge(to *cost, at time.Duration, packets, bytes int) er
 		}
 	}
 	return nil
+}
+
+// settle adds the acknowledgement that comes when nothing else does.
+func (c *circuit) settle(to *cost) error {
+	if c.packets == 0 {
+		return nil
+	}
+	return c.ack(to)
 }
 
 // ack adds an acknowledgement.

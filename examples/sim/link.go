@@ -76,6 +76,14 @@ func (l *link) interrupt() error {
 	return errors.Join(l.packets.interrupt(), l.casts.interrupt())
 }
 
+// oneWay makes the far side of the link one that has not said anything but acknowledgements: these have no addresses to cancel.
+func (l *link) oneWay() { l.packets.back, l.casts.back = psyc.Assigner{}, psyc.Assigner{} }
+
+// settle adds what follows an event when nothing else happens.
+func (l *link) settle(b *bill) error {
+	return errors.Join(l.packets.settle(&b[unicast]), l.casts.settle(&b[fanOut]))
+}
+
 // carry returns what an event costs.
 func (l *link) carry(e *event) (*bill, error) {
 	var b bill

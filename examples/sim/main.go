@@ -4,7 +4,7 @@
 //	sim                                       federations of 10, 100, ... 10,000,000 users
 //	sim -users 5000 -home 0.2 -chats 100      one of 5,000, with other assumptions
 //	sim -svg traffic.svg                      with a picture
-//	sim changes                               one change of presence to 1, 10, 100, 1,000 contacts on one server
+//	sim changes                               one change of presence to 1, 10, 100, 1,000 contacts on one server, and between real gateways
 //	sim published                             scenarios that others have published
 //
 // There is no network. Users live on servers of very different sizes and have contacts, who are at home, in the neighbourhood of
@@ -17,6 +17,9 @@
 // as large a part of the rooms live through the day: each k-th in the order of their contacts or users, which keeps the distribution. The
 // table says how far the sums may be off because of that. What is shared on a link, such as the audiences that it remembers, is scaled with
 // the part of its traffic that is simulated; that makes PSYC up to 3 % dearer than it is.
+//
+// "sim changes" ends with what was measured with real servers: the presence that the test of the gateway sends between Prosody and ejabberd, with the bytes
+// that it counts at TCP, beside what the simulator makes of the same stanzas.
 //
 // "sim published" sets Isode's scenarios of 2007 and Hancke's of 2008 beside the simulator: the text behind them is lost, but Isode's four
 // rows, and Hancke's sum for stanza repeaters, follow from a few constants, which it prints with what agrees and what does not.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/switchyard-im/switchyard/examples/internal/broadcast"
 	"github.com/switchyard-im/switchyard/psyc"
 	"github.com/switchyard-im/switchyard/transcode"
 	"github.com/switchyard-im/switchyard/xmpp"
@@ -86,6 +87,22 @@ func TestAgreesWithMeasurements(t *testing.T) {
 		}
 		if got := float64(c.next[fanOut].bytes); !near(got, next, 0.05) {
 			t.Errorf("%d contacts: a cast has %v bytes, by itself %v", n, got, next)
+		}
+	}
+}
+
+// Between gateways what is simulated agrees with what the test of the gateway counts at TCP.
+func TestAgreesWithGateways(t *testing.T) {
+	for i := range broadcast.Measurements {
+		m := &broadcast.Measurements[i]
+		got, err := betweenGateways(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k, n := range broadcast.Sizes {
+			if !broadcast.Agree(got[k], m.Bytes[k]) {
+				t.Errorf("from %s to %d contacts: %d bytes, measured %d", m.From, n, got[k], m.Bytes[k])
+			}
 		}
 	}
 }
