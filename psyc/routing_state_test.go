@@ -94,6 +94,52 @@ func TestRoutingStateReceived(t *testing.T) {
 	}
 }
 
+// What the module allows means the same to a circuit that has agreed on it and to a State.
+func TestRoutingStateIsState(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	ops := []string{"=", ":", ":"}
+	values := []string{"psyc://a.example/~ada", "psyc://a.example/~al", "psyc://b.example/~bea", ""}
+	for range 1000 {
+		var in inherited
+		var s State
+		sent := ""
+		for range 10 {
+			wire := ""
+			for _, name := range []string{"_source", "_tag", "_target", "_context"} {
+				op, value := ops[r.IntN(len(ops))], values[r.IntN(len(values))]
+				if r.IntN(3) == 0 || op == "=" && (value == "" || name == "_tag" || name == "_context") {
+					continue
+				}
+				wire += op + name + "\t" + value + "\n"
+			}
+			wire += "|\n"
+			sent += wire
+			var p, q Packet
+			for _, x := range []*Packet{&p, &q} {
+				if _, err := x.Parse([]byte(wire), PSYC10); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := in.apply(&p); err != nil {
+				t.Fatalf("%q: %v", sent, err)
+			}
+			if err := s.ApplyRouting(&q); err != nil {
+				t.Fatalf("%q: %v", sent, err)
+			}
+			if !sameVars(p.Routing, q.Routing) {
+				t.Fatalf("%q ends with %v, and with a State %v", sent, p.Routing, q.Routing)
+			}
+		}
+	}
+}
+
+// sameVars reports whether a and b have the same variables, in any order.
+func sameVars(a, b Vars) bool {
+	order := func(v, w Var) int { return strings.Compare(v.Name, w.Name) }
+	a, b = slices.SortedFunc(slices.Values(a), order), slices.SortedFunc(slices.Values(b), order)
+	return slices.EqualFunc(a, b, func(v, w Var) bool { return v.op() == w.op() && v.Name == w.Name && string(v.Value) == string(w.Value) })
+}
+
 // Who has not agreed on the module repeats everything, and is not believed to mean anything by an assignment; but for peers without
 // the profile, to whom PSYC gives that right.
 func TestRoutingStateNotAgreed(t *testing.T) {
