@@ -43,7 +43,10 @@ func (p *Peer) fromPlace(e *Effect, m mail) error {
 		p.goes(e, m, pl)
 		return nil
 	case m.is("_notice_place_topic", "_status_place_topic"):
-		pl.topic = m.Entity.Get("_topic").String()
+		pl.topic = ""
+		if !m.is("_notice_place_topic_removed") { // which names the old one
+			pl.topic = m.Entity.Get("_topic").String()
+		}
 		nick := ""
 		if m.is("_notice_place_topic") && !m.is("_notice_place_topic_official") {
 			nick = nickOf(m)

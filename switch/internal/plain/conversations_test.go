@@ -1,6 +1,7 @@
 package plain
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -184,6 +185,20 @@ func TestCopiesOfLeaving(t *testing.T) {
 	}
 	if got := tell(k.in(leave("2"))); got != "" {
 		t.Errorf("once more %q", got)
+	}
+}
+
+// TestTopicRemoved: a topic goes by a word for that, and the place names the one that is gone.
+func TestTopicRemoved(t *testing.T) {
+	k := inBar(t, psyc.PSYC09)
+	e := k.out("<message from='cleo@peer.example/desk' to='*bar@psyced.example' type='groupchat' id='t'><subject/></message>")
+	if len(e.Packets) != 1 || e.Packets[0].Method != "_request_set_topic" || e.Packets[0].Entity.Get("_topic").String() != "-" {
+		t.Errorf("%q", telling(e))
+	}
+	got := telling(k.in(cast("~ada", ":_nick\tada\n:_topic\tmilk\n", "_notice_place_topic_removed")))
+	const subject = "<message from='*bar@psyced.example/ada' to='%s@peer.example/desk' type='groupchat'><subject/></message>"
+	if want := fmt.Sprintf(subject, "cleo") + "\n" + fmt.Sprintf(subject, "dan"); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
 

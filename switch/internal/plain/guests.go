@@ -65,7 +65,7 @@ func (p *Peer) toRoom(e *Effect, m mail, r *room) error {
 	case m.is("_message"):
 		return p.sayInRoom(e, m, r)
 	case m.is("_request_set_topic"):
-		setTopic(e, m, r, firstOf(m, "_topic", "_value"))
+		p.setTopic(e, m, r, firstOf(m, "_topic", "_value"))
 	case m.is("_request_kick"):
 		p.kick(e, m, r, firstOf(m, "_person", "_value"))
 	case m.is("_request_execute"):
@@ -110,7 +110,7 @@ func (p *Peer) execute(e *Effect, m mail, r *room) error {
 	rest = strings.TrimSpace(rest)
 	switch command {
 	case "topic", "topi", "top", "to", "t":
-		setTopic(e, m, r, rest)
+		p.setTopic(e, m, r, rest)
 	case "kick":
 		p.kick(e, m, r, rest)
 	default:
@@ -120,12 +120,36 @@ func (p *Peer) execute(e *Effect, m mail, r *room) error {
 	return nil
 }
 
-func setTopic(e *Effect, m mail, r *room, topic string) {
+// noTopic is what is written to psyced, and by its people, to remove a topic. Without any it tells what the topic is.
+const noTopic = "-"
+
+// setTopic changes the topic of a room, or says what it is.
+func (p *Peer) setTopic(e *Effect, m mail, r *room, topic string) {
+	if topic == "" {
+		p.tellTopic(e, m, r)
+		return
+	}
 	s := fromGuest(m.from, r.jid, xmpp.Message, "groupchat")
-	if s.SetText("subject", topic); topic == "" {
+	if s.SetText("subject", topic); topic == noTopic {
 		_ = s.SetRaw([]byte("<subject/>"))
 	}
 	e.deliver(s)
+}
+
+// tellTopic says what the topic is to somebody who is in the room.
+func (p *Peer) tellTopic(e *Effect, m mail, r *room) {
+	g := r.guests[m.from.Bare()]
+	if g == nil || !g.inside {
+		e.send(r.answers(&guest{spelled: m.source, tag: tagOf(m)}, "_error_necessary_membership", bodyMembership))
+		return
+	}
+	g.tag = tagOf(m)
+	q := r.answers(g, "_status_place_topic_none", "[_nick_place] has no topic.")
+	if r.topic != "" {
+		q.Method, q.Body = "_status_place_topic", []byte(bodyTopic)
+		q.Entity.Set("_topic", r.topic)
+	}
+	e.send(q)
 }
 
 // variant returns what a method has behind the one of the roots that it inherits from.

@@ -274,7 +274,11 @@ func (p *Peer) outPlaceMessage(e *Effect, s *xmpp.Stanza, pl *place) error {
 	subject, has := s.Child("", "subject")
 	if _, talks := s.Child("", "body"); has && !talks {
 		q := p.about(s.From, pl.jid, "_request_set_topic", "")
-		q.Entity.Set("_topic", oneLine(subject.Text()))
+		topic := oneLine(subject.Text())
+		if topic == "" {
+			topic = noTopic
+		}
+		q.Entity.Set("_topic", topic)
 		e.send(q)
 		return nil
 	}

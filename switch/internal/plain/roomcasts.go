@@ -128,6 +128,7 @@ func (p *Peer) roomPresence(e *Effect, s *xmpp.Stanza, r *room) {
 }
 
 const (
+	bodyTopic  = "The topic of [_nick_place] is: [_topic]"
 	bodyEnters = "[_nick] enters [_nick_place]."
 	bodyLeaves = "[_nick] leaves [_nick_place]."
 )
@@ -339,7 +340,7 @@ func (p *Peer) topic(e *Effect, s *xmpp.Stanza, r *room, g *guest, subject strin
 	if !g.settled {
 		g.settled, r.topic = true, subject
 		if subject != "" {
-			q := r.says(g, "_status_place_topic", "The topic of [_nick_place] is: [_topic]")
+			q := r.says(g, "_status_place_topic", bodyTopic)
 			q.Entity.Set("_topic", subject)
 			e.send(q)
 		}
