@@ -51,8 +51,8 @@ func (p *Peer) toRoom(e *Effect, m mail, r *room) error {
 	g := r.guests[m.from.Bare()]
 	if g != nil {
 		g.spelled = m.source
-		if _, known := r.members[g.nick]; !known && nickOf(m) != "" {
-			g.nick = nickOf(m) // who was inside before we were started
+		if nick := nickOf(m); !g.named && nick != "" {
+			g.nick, g.named = nick, true
 		}
 	}
 	switch {
@@ -62,7 +62,17 @@ func (p *Peer) toRoom(e *Effect, m mail, r *room) error {
 		p.leaveRoom(e, m, r, g)
 	case m.is("_message_echo"):
 		// A guest has read what an occupant wrote in private.
+	case m.is("_echo_ping"):
+		if g != nil && g.named {
+			p.next(e, r, g)
+		}
 	case m.is("_message"):
+		if g == nil && nickOf(m) != "" {
+			// Who speaks may be inside since before we were started: then the room says so.
+			if g = p.guest(r, m.from); g != nil {
+				g.spelled, g.nick, g.named = m.source, nickOf(m), true
+			}
+		}
 		return p.sayInRoom(e, m, r)
 	case m.is("_request_set_topic"):
 		p.setTopic(e, m, r, firstOf(m, "_topic", "_value"))
@@ -140,7 +150,7 @@ func (p *Peer) setTopic(e *Effect, m mail, r *room, topic string) {
 func (p *Peer) tellTopic(e *Effect, m mail, r *room) {
 	g := r.guests[m.from.Bare()]
 	if g == nil || !g.inside {
-		e.send(r.answers(&guest{spelled: m.source, tag: tagOf(m)}, "_error_necessary_membership", bodyMembership))
+		p.strange(e, m, r)
 		return
 	}
 	g.tag = tagOf(m)
@@ -179,7 +189,11 @@ func (p *Peer) enterRoom(e *Effect, m mail, r *room) {
 	g.spelled, g.tag = m.source, tagOf(m)
 	g.variant = variant(m.Method, "_request_enter", "_request_context_enter")
 	if g.inside {
-		e.send(p.entry(r, g))
+		if g.again = true; r.listed {
+			p.answerGuest(e, r, g)
+		} else {
+			p.next(e, r, g)
+		}
 		return
 	}
 	if nick := nickOf(m); nick != "" {
@@ -191,6 +205,7 @@ func (p *Peer) enterRoom(e *Effect, m mail, r *room) {
 		p.dismiss(r, g)
 		return
 	}
+	g.enters, g.again, g.silent = true, true, false
 	s := fromGuest(g.who, at, xmpp.Presence, "")
 	var wishes []byte
 	if most := m.Entity.Get("_amount_history").String(); number(most) {
@@ -295,15 +310,27 @@ func (p *Peer) inviteTo(e *Effect, m mail, r *room) error {
 
 // tellMembers says who is in the room to somebody who is.
 func (p *Peer) tellMembers(e *Effect, m mail, r *room, g *guest) {
-	if g == nil || !g.inside {
-		stranger := &guest{spelled: m.source, tag: tagOf(m)}
-		e.send(r.answers(stranger, "_error_necessary_membership", bodyMembership))
+	if g == nil {
+		if g = p.guest(r, m.from); g == nil {
+			p.strange(e, m, r)
+			return
+		}
+		g.spelled = m.source
+		if nick := nickOf(m); nick != "" {
+			g.nick, g.named = nick, true
+		}
+	}
+	g.tag, g.curious = tagOf(m), true
+	if g.inside && r.listed {
+		p.answerGuest(e, r, g)
 		return
 	}
-	g.tag = tagOf(m)
-	q := r.answers(g, "_status_place_members", "In [_nick_place]: [_list_members_nicks].")
-	p.listMembers(q, r, g)
-	e.send(q)
+	p.inquire(e, r, g)
+}
+
+// strange tells somebody that what they ask for is not for those outside.
+func (p *Peer) strange(e *Effect, m mail, r *room) {
+	e.send(r.answers(&guest{spelled: m.source, tag: tagOf(m)}, "_error_necessary_membership", bodyMembership))
 }
 
 // wait keeps who is to hear the answer to m, which asks for method, and returns the id of the question.

@@ -104,7 +104,7 @@ func (p *Peer) roomPresence(e *Effect, s *xmpp.Stanza, r *room) {
 		}
 	case s.Type == "unavailable":
 		// Of guests their own copy tells: they are to hear it before the others.
-		if _, known := r.members[nick]; known && r.byNick(nick) == nil {
+		if _, known := r.members[nick]; (known || !r.listed) && r.byNick(nick) == nil {
 			if g != nil && g.inside {
 				p.announce(e, r, parted(x, nick), nick)
 			}
@@ -115,15 +115,38 @@ func (p *Peer) roomPresence(e *Effect, s *xmpp.Stanza, r *room) {
 		if g = p.guest(r, who); g != nil {
 			p.enteredRoom(e, r, g, nick, x)
 		}
-	case g != nil:
-		_, known := r.members[nick]
-		if !known && len(r.members) >= maxMembers {
+	default:
+		if g == nil && p.stays(r, who) == nil {
 			return
 		}
-		r.members[nick] = memberOf(x)
-		if !known && g.inside {
-			p.announce(e, r, &psyc.Packet{Method: "_notice_place_enter", Body: []byte(bodyEnters)}, nick)
-		}
+		p.joined(e, r, r.guests[who], nick, memberOf(x))
+	}
+}
+
+// stays returns who is inside as the room says, of which we may not know, after a new start; nil if there are too many.
+func (p *Peer) stays(r *room, who uniform.JID) *guest {
+	g := p.guest(r, who)
+	if g != nil {
+		g.inside = true
+	}
+	return g
+}
+
+// joined takes what the room says to g of an occupant.
+func (p *Peer) joined(e *Effect, r *room, g *guest, nick string, m member) {
+	_, known := r.members[nick]
+	if !known && len(r.members) >= maxMembers {
+		return
+	}
+	r.members[nick] = m
+	if other := r.guests[m.jid]; other != nil && !other.named {
+		other.nick, other.named = nick, true
+	}
+	if !known && g.inside && r.listed { // else it may be inside for long
+		p.announce(e, r, &psyc.Packet{Method: "_notice_place_enter", Body: []byte(bodyEnters)}, nick)
+	}
+	if g.inside {
+		p.inquire(e, r, g)
 	}
 }
 
@@ -165,20 +188,26 @@ func duty(affiliation string) string {
 func (p *Peer) enteredRoom(e *Effect, r *room, g *guest, nick string, x xmpp.MUCUser) {
 	m := memberOf(x)
 	m.jid = g.who
-	if g.inside {
-		if g.nick != nick {
+	if g.inside || !g.enters {
+		if g.named && g.nick != nick {
 			delete(r.members, g.nick)
 		}
-		g.nick, r.members[nick] = nick, m
+		g.inside, g.nick, g.named, r.members[nick] = true, nick, true, m
+		if !g.enters {
+			p.inquire(e, r, g)
+			return
+		}
+		r.listed = true
+		p.answerGuest(e, r, g)
 		return
 	}
-	r.open = x.Has(100)
+	r.open, r.listed = x.Has(100), true
 	_, told := r.members[nick]
 	if r.members[nick] = m; !told && len(r.audience()) > 0 {
 		p.announce(e, r, &psyc.Packet{Method: "_notice_place_enter" + g.variant, Body: []byte(bodyEnters)}, nick)
 	}
-	g.inside, g.settled, g.nick = true, false, nick
-	e.send(p.entry(r, g))
+	g.inside, g.settled, g.nick, g.named = true, false, nick, true
+	p.answerGuest(e, r, g)
 	if x.Has(201) {
 		// The room is new and closed until its first occupant says what it is to be: as usual (XEP-0045 section 10.1.2).
 		s := fromGuest(g.who, r.jid, xmpp.IQ, "set")
@@ -225,7 +254,13 @@ func (p *Peer) left(e *Effect, s *xmpp.Stanza, r *room, g *guest) {
 
 // notEntered tells somebody that the room does not let them in.
 func (p *Peer) notEntered(e *Effect, s *xmpp.Stanza, r *room, g *guest) {
-	if g == nil || g.inside {
+	switch {
+	case g == nil:
+		return
+	case g.inside:
+		if g.enters {
+			p.answerGuest(e, r, g) // as well as may be
+		}
 		return
 	}
 	condition := xmpp.UndefinedCondition
@@ -262,11 +297,11 @@ func (p *Peer) roomMessage(e *Effect, s *xmpp.Stanza, r *room) error {
 	case x.Has(173), x.Has(174):
 		r.open = false
 	}
-	g := p.guest(r, who)
+	g := p.stays(r, who)
 	if g == nil {
 		return nil
 	}
-	g.inside = true // of which we may not know, after a new start
+	defer p.inquire(e, r, g)
 	nick := s.From.Resource()
 	_, late := s.Delay()
 	if subject, ok := s.Child("", "subject"); ok {
@@ -339,7 +374,7 @@ func (p *Peer) topic(e *Effect, s *xmpp.Stanza, r *room, g *guest, subject strin
 	}
 	if !g.settled {
 		g.settled, r.topic = true, subject
-		if subject != "" {
+		if subject != "" && !g.silent {
 			q := r.says(g, "_status_place_topic", bodyTopic)
 			q.Entity.Set("_topic", subject)
 			e.send(q)
@@ -421,6 +456,9 @@ func (p *Peer) unsaidInRoom(e *Effect, s *xmpp.Stanza, r *room) {
 		}
 	case xmpp.Forbidden:
 		method, body = "_error_place_silent", "You may not do that in [_nick_place]."
+	}
+	if !g.inside {
+		p.dismiss(r, g)
 	}
 	q := r.says(g, method, body)
 	if nick := s.From.Resource(); nick != "" {

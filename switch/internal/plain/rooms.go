@@ -19,6 +19,7 @@ import (
 type room struct {
 	jid     uniform.JID            // node@domain
 	members map[string]member      // everybody inside, by nick
+	listed  bool                   // the room has said who is inside, so that members are all
 	guests  map[uniform.JID]*guest // people there who are inside, or about to be, by bare address
 	open    bool                   // everybody may know who everybody is: nobody is anonymous
 	topic   string
@@ -31,12 +32,20 @@ type guest struct {
 	who     uniform.JID // bare
 	spelled string      // as the peer spells it
 	nick    string
+	named   bool // by itself or by the room; else nick is a guess
 	since   time.Time
 	inside  bool
 	settled bool   // has had the subject, which ends the entering
 	tag     string // of the request that is not answered yet, "" if it had none
 	variant string // what the method of that request has behind _request_enter or _request_leave
 	leaving bool
+
+	// For those of whom we know less than they do, after a new start.
+	inquired time.Time // when the last step was taken
+	enters   bool      // is to be told by the room who is inside
+	silent   bool      // has not asked for that, and knows the subject
+	again    bool      // has asked to be let in
+	curious  bool      // has asked who is inside
 }
 
 // guestResource is the client of a person there, as far as rooms know: PSYC has none, and rooms want a full address.
@@ -92,7 +101,7 @@ func (p *Peer) hasRooms(e *Effect, domain, peer string, bytes int, then func(*Ef
 	id := rand.Text()[:16]
 	s := &xmpp.Stanza{Kind: xmpp.IQ, Type: "get", ID: id, From: from, To: to}
 	_ = s.SetRaw(xmpp.DiscoInfo{}.Append(nil))
-	p.asking.Put(id, query{domain: domain}, time.Now().Add(kindWait), maxRows)
+	p.asking.Put(id, query{then: func(e *Effect, answer *xmpp.Stanza) { p.learnKind(e, domain, answer) }}, time.Now().Add(kindWait), maxRows)
 	until := time.Now().Add(kindWait)
 	p.kinds.Put(domain, kind{until: until, held: []func(*Effect){then}}, until, maxKinds)
 	e.deliver(s)

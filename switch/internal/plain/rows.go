@@ -206,9 +206,9 @@ func (p *Peer) outIQ(e *Effect, s *xmpp.Stanza) error {
 // A query is a question of the peer that waits for the answer of somebody here.
 type query struct {
 	method         string
-	source, target string // as the peer spelt them
-	tag            string // "" if it gave none
-	domain         string // of ours, if it is our own question what kind it is
+	source, target string                      // as the peer spelt them
+	tag            string                      // "" if it gave none
+	then           func(*Effect, *xmpp.Stanza) // what to do with the answer to a question of our own
 }
 
 // question hands a question of the peer on.
@@ -258,8 +258,8 @@ func (p *Peer) reply(e *Effect, s *xmpp.Stanza) error {
 		return nil // too late
 	}
 	p.asking.Delete(s.ID)
-	if asked.domain != "" {
-		p.learnKind(e, asked.domain, s)
+	if asked.then != nil {
+		asked.then(e, s)
 		return nil
 	}
 	q := &psyc.Packet{}
