@@ -81,11 +81,17 @@ func (f *fanOut) receive(ctx context.Context, p *psyc.Packet, yield func(*xmpp.S
 	f.mu.Lock()
 	own := f.out.Handle(p)
 	f.mu.Unlock()
+	n := &f.in
 	if own {
 		f.wake(0) // the answer must not keep us from reading
+		if n.holds.Load() {
+			n.turn <- struct{}{}
+			n.in.Skip()
+			f.circuit.Withhold(n.in.Unsettled())
+			<-n.turn
+		}
 		return true
 	}
-	n := &f.in
 	n.turn <- struct{}{}
 	defer func() { <-n.turn }()
 	if p.Routing.Get("_context") != nil {

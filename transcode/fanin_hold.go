@@ -70,6 +70,10 @@ func (f *FanIn) Unsettled() int {
 	return int(f.received + 1 - first)
 }
 
+// Skip takes notice of a packet of the session that is not for Receive, such as one that [FanOut.Handle] took, so that Unsettled stays right
+// while something is kept back.
+func (f *FanIn) Skip() { f.received++ }
+
 // Due returns when Expire will have something to do, the zero time if nothing is waited for.
 func (f *FanIn) Due() (due time.Time) {
 	for _, h := range f.holds {

@@ -191,6 +191,33 @@ func TestHeldInOrder(t *testing.T) {
 	}
 }
 
+// TestUnsettled: packets that come while something is kept back in order are not settled before it, whoever they are for.
+func TestUnsettled(t *testing.T) {
+	f := &transcode.FanIn{Root: "psyc://south.example/", InOrder: true}
+	now := time.Unix(1e9, 0)
+	f.Skip()
+	for i, step := range []struct {
+		wire      string // "": not for Receive
+		unsettled int
+	}{
+		{cast(1, ":_audience\t1 4\n"+plusEmil), 1},
+		{"", 2},
+		{":_source\tpsyc://north.example/~bob\n:_target\tpsyc://south.example/~fred\n\n_message_private\nhi\n|\n", 3},
+		{"", 4},
+		{annContext + ":_target\tpsyc://south.example/\n\n:_audience\t1 4\n=_list_audience\t| psyc://south.example/~ben\n|\n", 0},
+		{"", 0},
+	} {
+		if step.wire == "" {
+			f.Skip()
+		} else {
+			hear(t, f, now, step.wire)
+		}
+		if n := f.Unsettled(); n != step.unsettled {
+			t.Errorf("step %d: %d unsettled, want %d", i, n, step.unsettled)
+		}
+	}
+}
+
 // TestUnanswered: the cast is refused after ten seconds, and what follows waits for its copies.
 func TestUnanswered(t *testing.T) {
 	f := &transcode.FanIn{Root: "psyc://south.example/"}
