@@ -2,6 +2,7 @@ package psycswitch
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -63,6 +64,20 @@ func (a *arrivals) append(link *Link, key route) {
 		a.rows = make(map[route][]*Link)
 	}
 	a.rows[key] = append(a.rows[key], link)
+}
+
+// claimed reports whether link has a place among those by which key comes in.
+func (a *arrivals) claimed(link *Link, key route) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return link.claims[key]
+}
+
+// routesOf returns what comes by link, or may.
+func (a *arrivals) routesOf(link *Link) []route {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Collect(maps.Keys(link.claims))
 }
 
 // before returns the links in front of link, first come first.

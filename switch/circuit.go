@@ -84,7 +84,7 @@ func (l *Link) circuitConfig(local string, t takeover) *psyc.Config {
 	conn := t.conn // and nothing else of t: the circuit must not keep the stream
 	cfg := l.cfg.PSYC
 	if local != "" {
-		cfg.Self = "psyc://" + local + "/"
+		cfg.Self = rootEntity(local)
 	}
 	cfg.Modules = append(slices.Clip(cfg.Modules), psyc.ModuleProfile)
 	if !l.cfg.Casts.Off {
@@ -113,6 +113,9 @@ func (l *Link) circuitConfig(local string, t takeover) *psyc.Config {
 		if l.cfg.arrivals != nil { // before the peer hears that it may send
 			l.cfg.arrivals.claim(l, route{local: target, remote: source})
 		}
+		if l.cfg.allowed != nil && !l.dialled {
+			l.cfg.allowed(l)
+		}
 		return nil
 	}
 	if cfg.CloseTimeout == 0 {
@@ -123,6 +126,9 @@ func (l *Link) circuitConfig(local string, t takeover) *psyc.Config {
 	cfg.Logger = l.cfg.Logger
 	return &cfg
 }
+
+// rootEntity returns the root entity of a domain, by which a circuit greets.
+func rootEntity(domain string) string { return "psyc://" + domain + "/" }
 
 // callsFrom reports whether DNS has the address of the peer among those of host.
 func (l *Link) callsFrom(ctx context.Context, host string) bool {

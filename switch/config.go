@@ -82,6 +82,7 @@ type Config struct {
 	arrivals   *arrivals
 	delivered  func([]*queued)      // told of what peers have acknowledged
 	unsendable func(*queued, error) // told of what a link has taken and cannot send
+	allowed    func(*Link)          // told that a peer has been let send something more by a circuit that it has dialled
 
 	behind  func(func())
 	leaving func() bool

@@ -251,5 +251,6 @@ func newLink(cfg *Config, conn net.Conn) *Link {
 		pairs:    make(chan struct{}, maxPairs),
 		proved:   make(chan struct{}),
 		released: make(chan struct{}),
+		retired:  make(chan struct{}),
 	}
 }

@@ -95,6 +95,18 @@
 // know the switch, and so would not know the feature, or where its Config.Protocols is [XMPP]: then further domains take dialback, as
 // between all servers.
 //
+// # Simultaneous dials
+//
+// Two Switchyards that dial each other at the same moment have two circuits, of which one is enough, as each carries both directions. However they
+// have come about, the circuit stays that the server with the smaller name has dialled; a circuit without TLS does not stay rather than one with it.
+// The names are those by which the dialling sides greet (_uniform_source), that is the domains that they have dialled from, compared byte by byte.
+// Both servers know them, and so each can tell by itself; that the servers are the same ones is seen by the instances in the greetings.
+//
+// Who has dialled a circuit that is not to stay asks on the others for every pair of domains that goes or comes by it, 16 in a round trip.
+// If all are granted, and so all domains proved, it closes the circuit in order: what is in it is handled and acknowledged before anything goes
+// by another one, so that nothing is lost, doubled or overtaken. If one is refused, the circuit stays as well, until something more is allowed
+// on the others. Peers that are no Switchyards, and XMPP streams, are left alone.
+//
 // # psyced
 //
 // A PSYC server that does not announce the profile of Switchyard gets native packets alone, and what stateless conversion cannot do is
@@ -217,7 +229,8 @@
 //	link refused          addr, error; at debug level if the peer went by itself
 //	nothing proved        the link, which is closed
 //	link closed           the link, idle: by us, without traffic or too old
-//	pair not authorized   the link, error: another one is dialled
+//	link superfluous      the link, which is closed: another one stays after a simultaneous dial
+//	pair not authorized   the link, error: another one is dialled, or stays
 //	proof not renewed     the link, host, error: the domain ends on this link unless it is proved anew
 //	domain has moved      the link, from, to: something came for a domain that does not live here any more, or from one that does by now
 //	refusal not sent      the link, error
@@ -251,7 +264,7 @@
 //	Send to a link that takes nothing                                   10 s
 //	pairs that one link is asked for at a time                          16
 //	another pair that dials the same server: waited for                 5 s
-//	links asked to carry one more pair, each way of finding them        3, 10 s each
+//	links asked to carry one more pair, each way of finding them        3, 10 s each; likewise after a simultaneous dial
 //	links in a row that break before they take anything                 4
 //	Casts.Delay               presence waits for another copy           20 ms, ten times as long while they come
 //	Casts.MessageDelay        so do headlines and groupchat             0

@@ -58,7 +58,7 @@ func (n *fanIn) init(f *fanOut, limits castLimits) {
 // speak has a domain of ours speak for us: one that the peer sends to, and therefore believes us.
 func (n *fanIn) speak(local string) {
 	if n.local != local {
-		n.local, n.in.Root = local, "psyc://"+local+"/"
+		n.local, n.in.Root = local, rootEntity(local)
 	}
 }
 

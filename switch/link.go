@@ -59,9 +59,16 @@ type Link struct {
 	gone     bool           // nothing comes by it any more
 	arrived  map[route]bool // routes that stanzas have come by; of the reading goroutine
 	arriving route          // the last one
-	retire   sync.Once      // taking the link out of service
-	seen     int64          // stanzas, when the router last looked
-	seenAt   time.Time      // when that number had changed
+
+	retiring atomic.Bool   // somebody takes the link out of service
+	retired  chan struct{} // closed when that is done
+
+	heard      atomic.Bool  // the peer, who has dialled a circuit, has been let send something by it
+	collisions atomic.Int64 // reasons to look whether another link replaces it, which somebody is at while there are any
+	yielded    atomic.Bool  // another one does
+
+	seen   int64     // stanzas, when the router last looked
+	seenAt time.Time // when that number had changed
 
 	mu            sync.Mutex
 	local, remote string       // the first pair: that it was dialled for, or that the peer proved; "" while there is none

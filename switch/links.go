@@ -82,6 +82,9 @@ func (r *Router) adopt(link *Link) {
 	r.Trace.linkUp(link.Info())
 	r.log(r.run, slog.LevelInfo, "link up", link.attrs()...)
 	r.goOn(link)
+	if link.dialled {
+		r.yield(link)
+	}
 	if late {
 		// The peer could not know, and may have sent something already.
 		r.reading.Go(func() { link.Close() })
@@ -140,37 +143,40 @@ func (r *Router) finish(link *Link, err error) {
 // retire closes link if it is not closed yet, and puts what it has not written back into the outboxes. When it returns, all
 // that has been done, whoever did it.
 func (r *Router) retire(ctx context.Context, link *Link) {
-	link.retire.Do(func() {
-		link.Close()
-		var lost []*queued
-		left, unsent := link.undelivered(func(q *queued) { lost = append(lost, q) })
-		r.unacknowledged(ctx, link.attrs(), lost...)
-		for _, q := range lost {
-			r.forget(q)
+	if !link.retiring.CompareAndSwap(false, true) {
+		<-link.retired
+		return
+	}
+	defer close(link.retired)
+	link.Close()
+	var lost []*queued
+	left, unsent := link.undelivered(func(q *queued) { lost = append(lost, q) })
+	r.unacknowledged(ctx, link.attrs(), lost...)
+	for _, q := range lost {
+		r.forget(q)
+	}
+	r.requeue(ctx, left) // as long as the routes are the link's, nobody sends by another one
+	broken := link.given.Load() <= int64(unsent) && time.Since(link.since) < atOnce && link.dialled && !link.yielded.Load()
+	r.mu.Lock()
+	delete(r.links.all, link)
+	for key, l := range r.links.byRoute {
+		if l != link {
+			continue
 		}
-		r.requeue(ctx, left) // as long as the routes are the link's, nobody sends by another one
-		broken := link.given.Load() <= int64(unsent) && time.Since(link.since) < atOnce && link.dialled
-		r.mu.Lock()
-		delete(r.links.all, link)
-		for key, l := range r.links.byRoute {
-			if l != link {
-				continue
-			}
-			delete(r.links.byRoute, key)
-			t, _ := r.links.trouble.Get(key)
-			switch {
-			case broken:
-				t.tries++
-			case len(left) > 0 && t.tries < maxTries:
-				t.hope = time.Now().Add(hopeTime) // whether anything has arrived the next link will tell
-			case len(left) > 0:
-			default:
-				t = trouble{hope: time.Now().Add(hopeTime)}
-			}
-			r.note(key, t)
+		delete(r.links.byRoute, key)
+		t, _ := r.links.trouble.Get(key)
+		switch {
+		case broken:
+			t.tries++
+		case len(left) > 0 && t.tries < maxTries:
+			t.hope = time.Now().Add(hopeTime) // whether anything has arrived the next link will tell
+		case len(left) > 0:
+		default:
+			t = trouble{hope: time.Now().Add(hopeTime)}
 		}
-		r.mu.Unlock()
-	})
+		r.note(key, t)
+	}
+	r.mu.Unlock()
 }
 
 // note remembers trouble; r.mu is held.
@@ -353,17 +359,21 @@ func (r *Router) tend(ctx context.Context) {
 	}
 }
 
-// stillCarries reports whether what goes by link may still do so: the peer's proofs hold, or it proves itself anew.
-func (r *Router) stillCarries(link *Link) bool {
-	var keys []route
+// routesOf returns what goes by link.
+func (r *Router) routesOf(link *Link) (keys []route) {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	for key, l := range r.links.byRoute {
 		if l == link {
 			keys = append(keys, key)
 		}
 	}
-	r.mu.Unlock()
-	for _, key := range keys {
+	return keys
+}
+
+// stillCarries reports whether what goes by link may still do so: the peer's proofs hold, or it proves itself anew.
+func (r *Router) stillCarries(link *Link) bool {
+	for _, key := range r.routesOf(link) {
 		switch {
 		case link.carries(key), link.certified(key.remote) && link.carries(key):
 		case link.changed.Load():

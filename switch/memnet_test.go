@@ -83,6 +83,26 @@ func (n *memNet) dialled(addr string) int {
 	return n.dials[addr]
 }
 
+// open returns how many connections neither end has closed.
+func (n *memNet) open() (count int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, conns := range n.conns {
+		for _, c := range conns {
+			ended := false
+			for _, p := range []*memPipe{c.in, c.out} {
+				p.mu.Lock()
+				ended = ended || p.err != nil
+				p.mu.Unlock()
+			}
+			if !ended {
+				count++
+			}
+		}
+	}
+	return count
+}
+
 // cut breaks all connections that have been made to addr.
 func (n *memNet) cut(addr string) {
 	n.mu.Lock()

@@ -189,6 +189,7 @@ func (r *Router) start(run, taking context.Context, turnAway context.CancelFunc,
 	}
 	r.delivered = func(done []*queued) { r.forget(done...) }
 	r.unsendable = func(q *queued, err error) { r.bounce(run, q, err) }
+	r.allowed = r.collided
 	feature := r.newDialback(r.Secret == nil)
 	r.dialback = &feature
 	r.spoken = new(memory)

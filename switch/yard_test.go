@@ -283,3 +283,21 @@ func (d *tide) take(s *xmpp.Stanza) {
 	}
 	d.next[key]++
 }
+
+// check reports what has gone wrong, and whether n from each of so many senders have come.
+func (d *tide) check(senders, n int) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.err != nil {
+		return d.err
+	}
+	if len(d.next) != senders {
+		return fmt.Errorf("%d senders instead of %d", len(d.next), senders)
+	}
+	for key, came := range d.next {
+		if came != n {
+			return fmt.Errorf("%s: %d of %d came", key, came, n)
+		}
+	}
+	return nil
+}
