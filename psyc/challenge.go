@@ -21,8 +21,11 @@ const (
 	methodProved   = "_status_proof_host"
 	methodWithdraw = "_notice_withdrawal_host"
 
-	// maxAttesting bounds the challenges that are being answered at a time.
+	// maxAttesting bounds the challenges that are being answered, or wait for that, at a time.
 	maxAttesting = 64
+
+	// maxAttestWait is well below the time in which a verifier takes an answer.
+	maxAttestWait = 10 * time.Second
 )
 
 // HostProofs lets both ends of a circuit on TLS prove hosts that the certificates shown in TLS do not name, while the
@@ -55,8 +58,30 @@ func (h *HostProofs) modules(announced []string) []string {
 
 // An attestor answers challenges of the peer.
 type attestor struct {
-	mu   sync.RWMutex // held for reading from the look at the certificate until the answer is queued, for writing by Withdraw
-	busy chan struct{}
+	mu   sync.RWMutex  // held for reading from the look at the certificate until the answer is queued, for writing by Withdraw
+	busy chan struct{} // holds a token for each challenge that is being answered or waits; the reader puts them in
+	due  time.Time     // when it is the turn of the next challenge, up to a minute ago; the reader's
+}
+
+// turn returns how long the challenge that has come has to wait, if so many are answered in a minute, and as many at once after a quiet one. It is
+// false if that is too long, or too many are waiting.
+func (a *attestor) turn(now time.Time, rate int) (wait time.Duration, ok bool) {
+	if len(a.busy) == cap(a.busy) {
+		return 0, false
+	}
+	if rate < 0 {
+		return 0, true
+	}
+	each := time.Minute / time.Duration(rate)
+	if saved := now.Add(each - time.Minute); a.due.Before(saved) {
+		a.due = saved
+	}
+	wait = max(a.due.Sub(now), 0)
+	if wait > maxAttestWait {
+		return 0, false
+	}
+	a.due = a.due.Add(each)
+	return wait, true
 }
 
 // An inquiry is a challenge of ours that has no answer yet.
@@ -187,15 +212,20 @@ func (c *Circuit) attest(p *Packet) {
 		{Name: "_uniform_target", Value: Value(target)},
 	}}
 	answer.tagLike(p)
-	select {
-	case c.attesting.busy <- struct{}{}:
-	default:
-		answer.Method = "_failure_exhausted_proof"
+	wait, ok := c.attesting.turn(time.Now(), c.cfg.Attestations)
+	if !ok {
+		answer.Method, answer.Body = errProofExhausted, []byte("You ask for too many proofs.")
 		c.answer(answer)
 		return
 	}
+	c.attesting.busy <- struct{}{}
 	go func() {
 		defer func() { <-c.attesting.busy }()
+		select {
+		case <-time.After(wait):
+		case <-c.ctx.Done():
+			return
+		}
 		// What Withdraw says comes behind what was attested before.
 		c.attesting.mu.RLock()
 		defer c.attesting.mu.RUnlock()

@@ -366,7 +366,7 @@ func TestHostProofElsewhere(t *testing.T) {
 				for range maxAttesting + 1 {
 					v.wire.send(question("v.example", "p.example", challenge))
 				}
-				if got := v.packet(); got.Method != "_failure_exhausted_proof" {
+				if got := v.packet(); got.Method != errProofExhausted {
 					t.Errorf("one too many: %s", got.Method)
 				}
 				close(release)

@@ -201,6 +201,108 @@ func TestHostProofForStrangers(t *testing.T) {
 	})
 }
 
+// challenger returns a function that has a peer prove a host again, and says how long that took, and one that ends the circuit. rate is Config.Attestations
+// of the peer.
+func challenger(t *testing.T, rate int) (ask func() (time.Duration, error), end func()) {
+	ca := newSigner(t)
+	ac := ca.certified("one", map[string]*tls.Certificate{"a.example": ca.named("a.example")}, "a.example")
+	ac.Attestations = rate
+	a, b := pipe(ac, ca.certified("one", nil, "b.example"))
+	shake(t, a, b)
+	fromA, fromB := collect(b), collect(a)
+	ask = func() (time.Duration, error) {
+		start := time.Now()
+		err := b.Challenge(t.Context(), "a.example", "b.example")
+		return time.Since(start), err
+	}
+	return ask, func() {
+		a.Close()
+		<-fromA
+		<-fromB
+	}
+}
+
+// A thousand hosts are proved at once. Then it takes a minute for as many, and not all that come at the same time can wait; after a quiet
+// minute, or ten, a thousand are proved at once again.
+func TestHostProofRate(t *testing.T) {
+	const (
+		most = 1024
+		each = time.Minute / most
+	)
+	synctest.Test(t, func(t *testing.T) {
+		ask, end := challenger(t, 0)
+		defer end()
+		for range 2 {
+			for i := range most {
+				if took, err := ask(); err != nil || took > 0 {
+					t.Fatalf("challenge %d: %v, after %v", i+1, err, took)
+				}
+			}
+			if took, err := ask(); err != nil || took != each {
+				t.Errorf("one more: %v, after %v", err, took)
+			}
+			answers := make(chan error)
+			start := time.Now()
+			for range maxAttesting + 1 {
+				go func() {
+					_, err := ask()
+					answers <- err
+				}()
+			}
+			refused := 0
+			for range maxAttesting + 1 {
+				if err := <-answers; errors.Is(err, &Error{Method: errProofExhausted}) {
+					refused++
+				} else if err != nil {
+					t.Error(err)
+				}
+			}
+			if took := time.Since(start); refused != 1 || took != maxAttesting*each {
+				t.Errorf("of %d at the same time %d refused, the others took %v", maxAttesting+1, refused, took)
+			}
+			time.Sleep(10 * time.Minute)
+		}
+	})
+}
+
+// Nobody waits so long that the answer would be of no use, and what waits ends with the circuit.
+func TestHostProofRateLow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ask, end := challenger(t, 7)
+		for range 7 {
+			if _, err := ask(); err != nil {
+				t.Error(err)
+			}
+		}
+		answers := make(chan error)
+		go func() {
+			_, err := ask() // in 8.6 s
+			answers <- err
+		}()
+		synctest.Wait()
+		if took, err := ask(); !errors.Is(err, &Error{Method: errProofExhausted}) || took > 0 {
+			t.Errorf("after 17 s: %v, after %v", err, took)
+		}
+		end()
+		if err := <-answers; err == nil {
+			t.Error("proved after the end")
+		}
+	})
+}
+
+// Without a limit there is none.
+func TestHostProofRateAny(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ask, end := challenger(t, -1)
+		defer end()
+		for range 1100 {
+			if took, err := ask(); err != nil || took > 0 {
+				t.Fatalf("%v, after %v", err, took)
+			}
+		}
+	})
+}
+
 // Who does not announce the module is not asked and asks nothing.
 func TestHostProofsNotAgreed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -92,6 +92,10 @@ type Config struct {
 	Requests int // requests of ours that may wait for their reply; 1024
 	Hosts    int // hosts that the peer may prove, and decisions about pairs of hosts that are remembered; 4096
 
+	// Attestations is how often in a minute the peer may have us prove a host of ours, which takes a signature, and how often at once after a
+	// quiet minute. What is more waits for its turn, up to ten seconds; what would have to wait longer is refused. 1024; negative: any.
+	Attestations int
+
 	// RepeatAddresses makes every packet carry the whole of its routing header, in both directions. Without it, circuits in the 1.0
 	// syntax between peers of the profile leave out what has not changed since the packet before, see [ModuleState].
 	RepeatAddresses bool
@@ -155,6 +159,9 @@ func (cfg *Config) withDefaults() Config {
 		if *n.field <= 0 {
 			*n.field = n.value
 		}
+	}
+	if c.Attestations == 0 {
+		c.Attestations = 1024
 	}
 	for _, d := range []struct {
 		field *time.Duration

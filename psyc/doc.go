@@ -104,6 +104,8 @@
 //	hosts claimed in vain in 10 s                          64
 //	what is sent and not acknowledged                      see "Sessions"
 //	challenges answered at a time                          64
+//	challenges answered in a minute       Config.Attestations
+//	                                                       1024, as many at once
 //	certificates in a proof                                8, 12 KiB together
 //
 // [Packet.Parse] and [Parser] are given the bytes and bound no sizes; the times that a circuit waits are in [Config].

@@ -50,6 +50,7 @@ const (
 	errProofCertificate = "_error_invalid_proof_certificate"
 	errProofWithdrawn   = "_error_invalid_proof_withdrawn"
 	errProofRejected    = "_error_rejected_proof"
+	errProofExhausted   = "_failure_exhausted_proof"
 )
 
 // A statement is what a host proof signs: that the prover, in its role on this TLS connection, speaks for host towards

@@ -73,8 +73,11 @@
 //
 // A prover that has accepted the connection does not sign for a peer that has proved no host itself, and answers _error_rejected_proof. A
 // prover answers _error_invalid_uniform_source for a host that does not live with it, _error_invalid_uniform_target for a verifier's host
-// that does, _error_invalid_proof_challenge, _failure_unavailable_proof_host without a certificate, and _failure_exhausted_proof to the
-// 65th challenge at a time.
+// that does, _error_invalid_proof_challenge, and _failure_unavailable_proof_host without a certificate.
+//
+// Each answer takes a signature, so that a prover bounds their number on a circuit: [Config.Attestations], 1024 in a minute, and as many at once
+// after a quiet one. A challenge in excess of that waits. It is refused with _failure_exhausted_proof if it would wait for more than 10 seconds, or if
+// 64 others wait or are being answered. The verifier can ask again.
 //
 // Test vector: an Ed25519 key with the seed 00 01 ... 1f; host a.example, peer b.example, role client; a challenge of 32 bytes 20 21 ... 3f; two
 // certificates, of which the bytes are "leaf" and "issuer"; and an exporter that returned 40 41 ... 5f. Context and signature:
