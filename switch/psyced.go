@@ -20,7 +20,8 @@ import (
 // neighbours remembers the conversations with domains that speak PSYC without our profile, psyced first. They go on over any number of
 // links: psyced answers on one circuit and casts on another.
 type neighbours struct {
-	late func(*xmpp.Stanza) // gets errors about what was not answered in time
+	late   func(*xmpp.Stanza) // gets errors about what was not answered in time
+	answer func(*xmpp.Stanza) // gets what domains here have not answered in time, to be sent
 
 	mu      sync.Mutex
 	peers   expiring.Map[string, *plain.Peer]
@@ -62,7 +63,7 @@ func (n *neighbours) peer(domain string) *plain.Peer {
 	defer n.mu.Unlock()
 	p, ok := n.peers.Get(domain)
 	if !ok {
-		p = &plain.Peer{Late: n.late}
+		p = &plain.Peer{Late: n.late, Answer: n.answer}
 		if n.known == nil || len(n.known) > 2*maxNeighbours {
 			n.known = make(map[*plain.Peer]bool)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/switchyard-im/switchyard/internal/replay"
 	psycswitch "github.com/switchyard-im/switchyard/switch"
+	"github.com/switchyard-im/switchyard/xmpp"
 )
 
 // A line of a conversation with psyced: what somebody here sends, or what arrives here.
@@ -335,6 +336,59 @@ func TestPsycedStaysEnd(t *testing.T) {
 		<-stopped
 		if s := here.next(); s.Type != "unavailable" || !strings.Contains(string(s.Raw()), "<status code='332'/>") {
 			t.Errorf("left with %s", s.Append(nil))
+		}
+	})
+}
+
+// A domain here that does not say what it is has no rooms, until it says so after all.
+func TestPsycedSilentDomain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(t)
+		w.resolver.Domains["psyced.example"] = []psycswitch.Hint{{Protocol: psycswitch.PSYC, Addr: psycedAddr + ":4404"}}
+		here := w.add("10.0.0.1", plain("rooms.peer.example"), func(y *yard) {
+			y.Psyced = func(string) bool { return true }
+			y.Insecure |= psycswitch.Addresses
+		})
+		w.start()
+		c := w.dial(psycedAddr, here.ip+port)
+		c.send(".\n:_source\tpsyc://psyced.example/\n\n_notice_circuit_established\n.\n")
+		c.expect("_status_circuit")
+		enter := func(tag string) {
+			c.send(":_source\tpsyc://psyced.example/~ada\n:_target\tpsyc://rooms.peer.example/@bar\n:_tag\t" + tag + "\n\n:_nick\tada\n_request_enter\n.\n")
+		}
+		refused := func(after time.Duration, tags ...string) {
+			t.Helper()
+			began := time.Now()
+			for _, tag := range tags {
+				if got := c.expect("_failure_unsupported_function"); !strings.Contains(got, ":_tag_reply\t"+tag+"\n") {
+					t.Errorf("%q, want the answer to %s", got, tag)
+				}
+			}
+			if waited := time.Since(began); waited != after {
+				t.Errorf("refused %q after %v, want %v", tags, waited, after)
+			}
+		}
+		enter("one")
+		question := here.next()
+		enter("two")
+		refused(10*time.Second, "one", "two")
+		enter("three")
+		refused(0, "three")
+
+		answer := question.Reply("result")
+		info := xmpp.DiscoInfo{Identities: []xmpp.Identity{{Category: "conference", Type: "text"}}, Features: []string{"http://jabber.org/protocol/muc"}}
+		if err := answer.SetRaw(info.Append(nil)); err != nil {
+			t.Fatal(err)
+		}
+		here.send(answer)
+		synctest.Wait()
+		enter("four")
+		if s := here.next(); s.To.String() != "bar@rooms.peer.example/ada" {
+			t.Errorf("entered with %s", s.Append(nil))
+		}
+		time.Sleep(time.Hour) // and then nobody is asked, or answered for
+		if _, got := here.accounts(); len(got) > 0 {
+			t.Errorf("%s", got[0].Append(nil))
 		}
 	})
 }

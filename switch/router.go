@@ -198,11 +198,14 @@ func (r *Router) start(run, taking context.Context, turnAway context.CancelFunc,
 	r.leaving = func() bool { return taking.Err() != nil }
 	r.answer = func(reply *xmpp.Stanza) { r.reply(run, reply, insist) }
 	r.inject = func(s *xmpp.Stanza) { r.deliver(run, s, draining{r}, force) }
-	r.neighbours = &neighbours{late: func(s *xmpp.Stanza) {
-		if run.Err() == nil {
-			r.reading.Go(func() { r.inject(s) })
+	late := func(do func(*xmpp.Stanza)) func(*xmpp.Stanza) {
+		return func(s *xmpp.Stanza) {
+			if run.Err() == nil {
+				r.reading.Go(func() { do(s) })
+			}
 		}
-	}}
+	}
+	r.neighbours = &neighbours{late: late(r.inject), answer: late(r.answer)}
 	for _, o := range r.outboxes {
 		r.wake(o)
 	}

@@ -57,6 +57,9 @@ type Peer struct {
 	// Late gets what is due without a packet: the errors about requests that were not answered in time, and the subject of a place
 	// that has no more history. It is called without locks. It may be nil: then there are no such errors, and the subject comes first.
 	Late func(*xmpp.Stanza)
+	// Answer gets what a domain here has not said in time to a question of our own, to be sent to the peer like any stanza of that
+	// domain. It is called without locks. If it is nil, what depends on the question is forgotten when nobody answers it.
+	Answer func(*xmpp.Stanza)
 
 	mu      sync.Mutex
 	out, in transcode.Converter

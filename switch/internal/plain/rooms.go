@@ -77,7 +77,8 @@ const (
 )
 
 // hasRooms reports whether the domain is one of rooms. If that is not known yet the domain is asked, in the name of the peer's server, and then,
-// which holds so many bytes, is called when it has answered, or never. What is too much to be held has to do without.
+// which holds so many bytes, is called when it has answered, or kindWait has gone by: who says nothing has no rooms until it does. What is too
+// much to be held has to do without.
 func (p *Peer) hasRooms(e *Effect, domain, peer string, bytes int, then func(*Effect)) (rooms, known bool) {
 	k, asked := p.kinds.Get(domain)
 	switch {
@@ -101,11 +102,26 @@ func (p *Peer) hasRooms(e *Effect, domain, peer string, bytes int, then func(*Ef
 	id := rand.Text()[:16]
 	s := &xmpp.Stanza{Kind: xmpp.IQ, Type: "get", ID: id, From: from, To: to}
 	_ = s.SetRaw(xmpp.DiscoInfo{}.Append(nil))
-	p.asking.Put(id, query{then: func(e *Effect, answer *xmpp.Stanza) { p.learnKind(e, domain, answer) }}, time.Now().Add(kindWait), maxRows)
-	until := time.Now().Add(kindWait)
+	learn := query{then: func(e *Effect, answer *xmpp.Stanza) { p.learnKind(e, domain, answer) }, patient: true}
+	p.asking.Put(id, learn, time.Now().Add(noRoomLife), maxRows)
+	until := time.Now().Add(kindWait + rowLife) // the answer has a way to go
 	p.kinds.Put(domain, kind{until: until, held: []func(*Effect){then}}, until, maxKinds)
+	if p.Answer != nil {
+		silence := s.ErrorReply(xmpp.RemoteServerTimeout)
+		time.AfterFunc(kindWait, func() { p.answerFor(domain, silence) })
+	}
 	e.deliver(s)
 	return false, false
+}
+
+// answerFor answers for a domain that has not said yet what it is.
+func (p *Peer) answerFor(domain string, silence *xmpp.Stanza) {
+	p.mu.Lock()
+	k, asked := p.kinds.Get(domain)
+	p.mu.Unlock()
+	if asked && !k.known {
+		p.Answer(silence)
+	}
 }
 
 // learnKind takes what a domain says of itself.
@@ -117,8 +133,8 @@ func (p *Peer) learnKind(e *Effect, domain string, s *xmpp.Stanza) {
 		return i.Category == "conference"
 	})}
 	life := kindLife
-	switch {
-	case s.Type != "result":
+	switch err := s.Error(); {
+	case err != nil && err.Condition != xmpp.RemoteServerTimeout:
 		life = kindWait
 	case !k.rooms:
 		life = noRoomLife

@@ -209,6 +209,7 @@ type query struct {
 	source, target string                      // as the peer spelt them
 	tag            string                      // "" if it gave none
 	then           func(*Effect, *xmpp.Stanza) // what to do with the answer to a question of our own
+	patient        bool                        // also with one that comes when we have given it up
 }
 
 // question hands a question of the peer on.
@@ -257,7 +258,9 @@ func (p *Peer) reply(e *Effect, s *xmpp.Stanza) error {
 	if !ok {
 		return nil // too late
 	}
-	p.asking.Delete(s.ID)
+	if err := s.Error(); !asked.patient || err == nil || err.Condition != xmpp.RemoteServerTimeout {
+		p.asking.Delete(s.ID)
+	}
 	if asked.then != nil {
 		asked.then(e, s)
 		return nil
