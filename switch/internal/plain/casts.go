@@ -74,7 +74,8 @@ func (p *Peer) fromPlace(e *Effect, m mail) error {
 }
 
 // again reports whether a cast is one more copy of the one before. In 1.0 psyced casts once for each member, and sends
-// all copies at once; in 0.9 it casts once for all of us.
+// all copies at once; in 0.9 it casts once for all of us. It may have more members of ours than we know, who have never left because
+// we broke down, or still cast to all of us as it does in 0.9.
 func (pl *place) again(q *psyc.Packet) bool {
 	content := q.Clone()
 	content.Routing = nil
@@ -84,9 +85,17 @@ func (pl *place) again(q *psyc.Packet) bool {
 		return false
 	}
 	key := q.Routing.Get("_source_relay").String() + "\x00" + string(wire)
-	if pl.last.content == key && pl.last.n < pl.last.of && time.Since(pl.last.at) < time.Second {
-		pl.last.n++
-		return true
+	last := &pl.last
+	alike := last.content == key && time.Since(last.at) < time.Second
+	if alike {
+		last.row++
+		if last.n < last.of {
+			last.n++
+			return true
+		}
+	} else if last.row > 0 {
+		copy(last.rows[1:], last.rows[:])
+		last.rows[0] = last.row
 	}
 	people := make(map[uniform.JID]bool)
 	for _, o := range pl.occupants {
@@ -94,7 +103,10 @@ func (pl *place) again(q *psyc.Packet) bool {
 			people[o.full.Bare()] = true
 		}
 	}
-	pl.last = copies{key, 1, len(people), time.Now()}
+	last.content, last.n, last.of, last.at = key, 1, max(len(people), slices.Min(last.rows[:])), time.Now()
+	if !alike {
+		last.row = 1
+	}
 	return false
 }
 

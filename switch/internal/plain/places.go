@@ -31,7 +31,13 @@ type copies struct {
 	content string
 	n, of   int // how many have come, of how many
 	at      time.Time
+	row     int             // how many in a row were alike, whatever of says
+	rows    [copiesRows]int // how long the rows before were, 0 for those that have not been
 }
+
+// copiesRows is how many rows have to be longer than there are people of ours before it is believed that the place has more
+// members: somebody who says a thing twice makes a row twice as long.
+const copiesRows = 3
 
 // A member is somebody in a place.
 type member struct {
