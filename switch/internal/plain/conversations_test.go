@@ -1,6 +1,7 @@
 package plain
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -72,11 +73,7 @@ func TestOurQuestions(t *testing.T) {
 			k := newTalk(t)
 			s := "<iq from='cleo@peer.example/desk' to='" + test.to + "' id='q1' type='" + test.typ + "'>" + test.child + "</iq>"
 			if test.method == "" {
-				question, err := xmpp.Parse([]byte(s))
-				if err != nil {
-					t.Fatal(err)
-				}
-				if e, err := k.Out(question, k.syntax); err == nil && tell(e) != "<iq:error" {
+				if e, err := k.Out(parse(t, s), k.syntax); err == nil && tell(e) != "<iq:error" {
 					t.Errorf("%q, which psyced never answers", tell(e))
 				}
 				return
@@ -94,6 +91,15 @@ func TestOurQuestions(t *testing.T) {
 				t.Errorf("answered with %s", got)
 			}
 		})
+	}
+}
+
+// TestNobodyReadsXML: what psyced has no word for is not sent in 1.0, where it is the body of a packet and psyced shows it.
+func TestNobodyReadsXML(t *testing.T) {
+	k := newTalk(t)
+	question := parse(t, "<iq from='cleo@peer.example/desk' to='ada@psyced.example' id='q1' type='get'><query xmlns='urn:x:y'/></iq>")
+	if e, err := k.Out(question, psyc.PSYC10); !errors.Is(err, xmpp.ServiceUnavailable) || len(e.Packets) > 0 {
+		t.Errorf("%q, %v", tell(e), err)
 	}
 }
 

@@ -44,13 +44,18 @@ func tell(e Effect) string {
 	return strings.Join(said, " ")
 }
 
-func (k *talk) out(stanza string) Effect {
-	k.t.Helper()
+func parse(t *testing.T, stanza string) *xmpp.Stanza {
+	t.Helper()
 	s, err := xmpp.Parse([]byte(stanza))
 	if err != nil {
-		k.t.Fatal(err)
+		t.Fatalf("%s: %v", stanza, err)
 	}
-	e, err := k.Out(s, k.syntax)
+	return s
+}
+
+func (k *talk) out(stanza string) Effect {
+	k.t.Helper()
+	e, err := k.Out(parse(k.t, stanza), k.syntax)
 	if err != nil {
 		k.t.Fatalf("%s: %v", stanza, err)
 	}

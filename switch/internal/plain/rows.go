@@ -190,8 +190,11 @@ func (p *Peer) outIQ(e *Effect, s *xmpp.Stanza) error {
 	if err != nil {
 		return err
 	}
-	if isPlace(entity) && verbatim(q) || q.Method == "_request_time" {
+	switch {
+	case isPlace(entity) && verbatim(q), q.Method == "_request_time":
 		return xmpp.ServiceUnavailable // psyced would say nothing at all
+	case verbatim(q) && len(q.Body) > 0:
+		return xmpp.ServiceUnavailable // people would read XML, which is the body in 1.0
 	}
 	tag := p.ask(s, entity, nil)
 	if tag == "" {
