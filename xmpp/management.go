@@ -22,6 +22,11 @@ type ManagementConfig struct {
 	// are kept until they are acknowledged or the session ends.
 	Queue int
 
+	// CountOnly has streams count what they send and keep none of it, for a caller who keeps it until [Stream.Acknowledged] has come that
+	// far. A stream that resumes a session then sends nothing again by itself: its Acknowledged tells, as soon as Negotiate has returned,
+	// where the caller has to go on. It is not for streams that go both ways ([Bidi]).
+	CountOnly bool
+
 	// Resume is how long after the end of its stream a session may be resumed; 5 min. Both sides' bounds hold, the accepting side tells
 	// its own. Negative: no resumption.
 	Resume time.Duration
@@ -86,7 +91,7 @@ type resumption struct {
 }
 
 func (m *management) newSession(s *Stream) *session {
-	return &session{limit: m.cfg.Queue, answer: m.cfg.Answer, max: m.cfg.Resume, carrier: s}
+	return &session{limit: m.cfg.Queue, countOnly: m.cfg.CountOnly, answer: m.cfg.Answer, max: m.cfg.Resume, carrier: s}
 }
 
 func (m *management) start(ctx context.Context, s *Stream, _ Element) (State, error) {
@@ -447,8 +452,9 @@ func (s *Stream) provesAll(old *Stream) bool {
 // before Negotiate; Config.Features has to contain [Management]. Pairs that were authorized on old are
 // authorized again.
 //
-// If that succeeds, [Stream.Resumed] is true: what was sent on old and did not arrive is sent again, before anything else. Otherwise
-// the stream begins a session of its own, and old.[Stream.Unacknowledged] is to be sent again by the caller.
+// If that succeeds, [Stream.Resumed] is true: what was sent on old and did not arrive is sent again, before anything else (but see
+// ManagementConfig.CountOnly). Otherwise the stream begins a session of its own, and old.[Stream.Unacknowledged] is to be sent again by the
+// caller.
 func (s *Stream) Resume(old *Stream) { s.resumes = old }
 
 // Resumed reports whether the stream goes on with the session of another one. On the accepting side that may happen at
@@ -465,6 +471,9 @@ func (s *Stream) Resumable() bool {
 	return ss != nil && ss.isEnabled() && ss.carriedBy(s) && ss.resumable()
 }
 
+// Managed reports whether the stream has a session: the peer offers stream management and has not refused it yet.
+func (s *Stream) Managed() bool { return s.managed() != nil }
+
 // Acknowledged returns how many stanzas the peer has acknowledged, counted from the beginning of the session; 0 without one.
 func (s *Stream) Acknowledged() uint64 {
 	ss := s.managed()
@@ -480,7 +489,7 @@ func (s *Stream) Acknowledged() uint64 {
 // [Stream.Unsent] and those before of which it is not known whether they arrived. The session is over with that, and
 // cannot be resumed any more.
 //
-// Without [Management] it is Unsent. It returns nil before [Stream.Done] is closed, and if another stream carries the session on.
+// Without [Management], or with ManagementConfig.CountOnly, it is Unsent. It returns nil before [Stream.Done] is closed, and if another stream carries the session on.
 func (s *Stream) Unacknowledged() []*Stanza {
 	select {
 	case <-s.closed:
@@ -491,7 +500,10 @@ func (s *Stream) Unacknowledged() []*Stanza {
 	if ss == nil {
 		return s.Unsent()
 	}
-	queue, _ := ss.finish(s)
+	queue, ok := ss.finish(s)
+	if ok && ss.countOnly {
+		return s.Unsent()
+	}
 	var stanzas []*Stanza
 	for _, raw := range queue {
 		if st, err := parseIn(raw, s.space); err == nil {

@@ -12,10 +12,11 @@ import (
 // A session is what stream management counts (XEP-0198). It outlives the connection of the stream that carries it, and
 // goes on in another stream. The lock of an output may be held when that of a session is taken, never the other way round.
 type session struct {
-	limit   int           // bytes in queue beyond which Send waits
-	answer  time.Duration // see ManagementConfig
-	forget  func()        // takes it out of the store of the accepting side; nil on the initiating side
-	changed chan struct{} // as in output
+	limit     int           // bytes without acknowledgement beyond which Send waits
+	countOnly bool          // see ManagementConfig, as for answer
+	answer    time.Duration //
+	forget    func()        // takes it out of the store of the accepting side; nil on the initiating side
+	changed   chan struct{} // as in output
 
 	mu      sync.Mutex
 	carrier *Stream
@@ -24,8 +25,9 @@ type session struct {
 	max     time.Duration // how long after the end of its carrier
 	ended   time.Time     // of the carrier; zero while that lasts
 	over    bool          // cannot be resumed any more
-	queue   [][]byte      // what was sent and has not been acknowledged
-	bytes   int           // in queue
+	sizes   []int         // of what was sent and has not been acknowledged
+	bytes   int           // sum of sizes
+	queue   [][]byte      // what was sent and has not been acknowledged, unless countOnly
 	acked   uint64        // stanzas of ours that the peer has handled
 	handled uint64        // stanzas of the peer that we have handled
 	asked   bool          // an <r/> waits for its answer
@@ -33,12 +35,15 @@ type session struct {
 	expiry  *time.Timer   // while suspended, on the accepting side
 }
 
-// push keeps the stanza in dst[start:] and asks for acknowledgement, unless an answer is still to come.
+// push counts the stanza in dst[start:], keeps it, and asks for acknowledgement, unless an answer is still to come.
 func (ss *session) push(dst []byte, start int) []byte {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	ss.queue = append(ss.queue, bytes.Clone(dst[start:]))
+	ss.sizes = append(ss.sizes, len(dst)-start)
 	ss.bytes += len(dst) - start
+	if !ss.countOnly {
+		ss.queue = append(ss.queue, bytes.Clone(dst[start:]))
+	}
 	return ss.ask(dst)
 }
 
@@ -51,7 +56,7 @@ func (ss *session) request(dst []byte) []byte {
 
 // ask is request with ss.mu held.
 func (ss *session) ask(dst []byte) []byte {
-	if !ss.enabled || ss.asked || len(ss.queue) == 0 {
+	if !ss.enabled || ss.asked || len(ss.sizes) == 0 {
 		return dst
 	}
 	ss.asked = true
@@ -80,19 +85,22 @@ func (ss *session) acknowledge(h uint32) error {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
 	n := uint64(h - uint32(ss.acked))
-	if n > uint64(len(ss.queue)) {
-		sent := uint32(ss.acked) + uint32(len(ss.queue))
+	if n > uint64(len(ss.sizes)) {
+		sent := uint32(ss.acked) + uint32(len(ss.sizes))
 		return &StreamError{
 			Condition: UndefinedCondition, Text: "more acknowledged than sent", Local: true,
 			App: []byte("<handled-count-too-high xmlns='" + nsManagement + "' h='" + formatCount(uint64(h)) +
 				"' send-count='" + formatCount(uint64(sent)) + "'/>"),
 		}
 	}
-	for i := range n {
-		ss.bytes -= len(ss.queue[i])
-		ss.queue[i] = nil
+	for _, size := range ss.sizes[:n] {
+		ss.bytes -= size
 	}
-	ss.queue = ss.queue[n:]
+	ss.sizes = ss.sizes[n:]
+	if !ss.countOnly {
+		clear(ss.queue[:n])
+		ss.queue = ss.queue[n:]
+	}
 	ss.acked += n
 	ss.asked = false
 	if ss.timer != nil {
@@ -204,7 +212,8 @@ func (s *Stream) begin(ctx context.Context, ss *session, xml string) error {
 	})
 }
 
-// adopt writes xml, sends again what another stream has sent in vain, and carries the session from there on.
+// adopt writes xml, sends again what another stream has sent in vain, and carries the session from there on. Where the caller keeps what it
+// sends, the count goes on behind what the peer has acknowledged.
 func (s *Stream) adopt(ctx context.Context, ss *session, xml string) error {
 	s.manage(ss)
 	s.counting = ss
@@ -214,6 +223,9 @@ func (s *Stream) adopt(ctx context.Context, ss *session, xml string) error {
 		ss.mu.Lock()
 		defer ss.mu.Unlock()
 		ss.carry(s)
+		if ss.countOnly {
+			ss.sizes, ss.bytes = nil, 0
+		}
 		for _, stanza := range ss.queue {
 			start := len(dst)
 			dst = append(dst, stanza...)
@@ -257,7 +269,7 @@ func (s *Stream) suspend() {
 	if ss.timer != nil {
 		ss.timer.Stop()
 	}
-	ss.over = ss.over || ss.id == "" || !breaks(s.Err())
+	ss.over = ss.over || ss.id == "" || !s.broke()
 	over := ss.over
 	ss.mu.Unlock()
 	if over && ss.forget != nil {
@@ -265,14 +277,16 @@ func (s *Stream) suspend() {
 	}
 }
 
-// breaks reports whether err is the end of a connection and not that of the conversation.
-func breaks(err error) bool {
+// broke reports whether the stream has ended in such a way that the peer may keep the session: the connection has, or our closing tag has no
+// answer and may not have arrived. The accepting side, which would have to keep it, has meant what it said.
+func (s *Stream) broke() bool {
+	err := s.Err()
 	var se *StreamError
 	switch {
 	case errors.As(err, &se):
 		return se.Condition == ConnectionTimeout
-	case err == ErrClosed, err == ErrHijacked:
-		return false
+	case err == ErrClosed:
+		return s.initiator && !s.PeerClosed()
 	}
-	return true
+	return err != ErrHijacked
 }
