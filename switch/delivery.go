@@ -25,6 +25,7 @@ type queued struct {
 	tail   *tail  // a link that has broken had taken it; nil: nobody has, or nobody got it
 	number uint64 // in the session of that link
 	again  bool   // it may have arrived before
+	doubts int    // how often it went again because of that
 }
 
 // A flight is what a link has taken and its peer has not acknowledged, in the order in which it was written.
@@ -91,20 +92,24 @@ func (f *flight) end(t *tail) []flying {
 	defer f.mu.Unlock()
 	items := f.items
 	f.items, f.tail = nil, t
+	t.received = max(t.received, f.acked)
 	return items
 }
 
-// A tail is what the peer of a circuit had not acknowledged when that ended. It is settled when the peer has said, on another
-// circuit, how much of it has arrived, or when it is clear that nobody will know.
+// A tail is what the peer of a link had not acknowledged when that ended. It is settled when the peer has said, on another
+// one, how much of it has arrived, or when it is clear that nobody will know.
 type tail struct {
 	session psyc.Session
+	stream  *xmpp.Stream // instead of session, until it is settled; of the goroutine that drains its route
+	base    uint64       // what had arrived before the link
+	unsent  uint64       // the first number that was not written; 0: any may have been
 	since   time.Time
 	turn    chan struct{} // held by who asks the peer; guards the rest
 
 	settled  bool
 	known    bool   // the peer has said how much arrived
-	received uint64 // packets of the session, if known
-	once     bool   // those may have been lost
+	received uint64 // how much that is, at least
+	once     bool   // what is in doubt does not go again
 }
 
 const (
@@ -132,7 +137,7 @@ func (l *Link) noted(number uint64, q *queued) error {
 	}
 	over, acknowledged := l.flight.add(number, q)
 	if stream, _ := l.carrier(); stream != nil {
-		l.acknowledged(max(stream.Acknowledged(), uint64(max(0, int64(number)-maxInFlight))))
+		l.told(stream, uint64(max(0, int64(number)-maxInFlight)))
 	}
 	switch {
 	case over != nil:
@@ -185,23 +190,6 @@ func (l *Link) undelivered(doubt func(*queued)) (left []*queued, unsent int) {
 	return append(left, waiting...), len(given) + len(waiting)
 }
 
-// streamed is undelivered for a stream on which so many stanzas were written, which may be all. What was written and not acknowledged is not
-// sent again: it is in doubt.
-func (l *Link) streamed(stream *xmpp.Stream, written uint64, all bool, doubt func(*queued)) (left []*queued) {
-	if all && stream.PeerClosed() && errors.Is(stream.Err(), xmpp.ErrClosed) {
-		l.acknowledged(written) // the peer has read everything in front of our closing tag
-	}
-	l.acknowledged(stream.Acknowledged())
-	for _, f := range l.flight.end(&tail{settled: true, known: true, once: true, received: written, turn: make(chan struct{}, 1)}) {
-		if f.number <= written {
-			doubt(f.queued)
-		} else {
-			left = append(left, f.queued)
-		}
-	}
-	return left
-}
-
 const (
 	// maxInFlight is how many stanzas are kept that a server without stream management (XEP-0198) has been sent. Those before are
 	// taken to have arrived: buffers do not hold as many.
@@ -214,7 +202,7 @@ const (
 // presume takes stanzas to have arrived that a server was sent long ago, so that a link that is idle keeps none.
 func (l *Link) presume(now time.Time) {
 	if stream, circuit := l.carrier(); circuit == nil && stream != nil {
-		l.acknowledged(max(stream.Acknowledged(), l.flight.sentBefore(now.Add(-presumed))))
+		l.told(stream, l.flight.sentBefore(now.Add(-presumed)))
 	}
 }
 
@@ -250,14 +238,14 @@ func (q *queued) fate(ctx context.Context) fate {
 // fate is what is known of a number; turn is held.
 func (t *tail) fate(number uint64) fate {
 	switch {
-	case !t.known:
-		return doubtful
-	case number > t.received:
+	case number <= t.received:
+		return arrived
+	case t.known, t.unsent > 0 && number >= t.unsent:
 		return absent
 	case t.once:
 		return spent
 	}
-	return arrived
+	return doubtful
 }
 
 // settle finds out what has become of q, which is first in o and was taken by a link that has ended. It reports whether q is to
@@ -288,8 +276,10 @@ func (r *Router) settle(ctx context.Context, o *outbox, q *queued, link *Link) b
 		return false
 	}
 	r.unacknowledged(ctx, link.attrs(), q)
-	if q.Kind == xmpp.IQ && (q.Type == "get" || q.Type == "set") {
+	q.doubts++
+	if asks := q.Kind == xmpp.IQ && (q.Type == "get" || q.Type == "set"); asks || q.doubts > maxDoubts {
 		// Who asks will ask again if it is safe to do so.
+		q.again = q.again || !asks
 		r.remove(o, q)
 		r.bounce(ctx, q, xmpp.RemoteServerTimeout)
 		return false
@@ -301,6 +291,9 @@ func (r *Router) settle(ctx context.Context, o *outbox, q *queued, link *Link) b
 // ask asks the peer of link how much of t has arrived. It reports whether t is settled. t.turn is held.
 func (r *Router) ask(ctx context.Context, t *tail, link *Link, key route) bool {
 	_, circuit := link.carrier()
+	if t.stream != nil {
+		return r.takeUp(ctx, t, link, key)
+	}
 	if circuit == nil {
 		t.settled = true // it speaks another protocol now
 		return true

@@ -182,17 +182,34 @@ func TestStormBetweenSwitchyards(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newStorm(t, seed, 20_000, nil)
 			w.rage(t)
-			for m := range w.seen.missing {
-				if !w.seen.bounced[m] {
-					t.Fatalf("%d messages have not come, and %s has not come back", len(w.seen.missing), m)
-				}
-			}
-			if came := w.seen.came; came+len(w.seen.bounced) != w.each*len(w.senders) {
-				t.Errorf("%d messages came and %d came back", came, len(w.seen.bounced))
-			}
-			if len(w.seen.doubt) > 0 {
-				t.Errorf("%d messages are in doubt", len(w.seen.doubt))
-			}
+			w.exactlyOnce(t)
+		})
+	}
+}
+
+// exactlyOnce checks that what has not come has come back, and that nothing is in doubt.
+func (w *storm) exactlyOnce(t *testing.T) {
+	for m := range w.seen.missing {
+		if !w.seen.bounced[m] {
+			t.Fatalf("%d messages have not come, and %s has not come back", len(w.seen.missing), m)
+		}
+	}
+	if came := w.seen.came; came+len(w.seen.bounced) != w.each*len(w.senders) {
+		t.Errorf("%d messages came and %d came back", came, len(w.seen.bounced))
+	}
+	if len(w.seen.doubt) > 0 {
+		t.Errorf("%d messages are in doubt", len(w.seen.doubt))
+	}
+}
+
+// So it is over XMPP, where streams take up the sessions of those that have broken (XEP-0198).
+func TestStormOverXMPP(t *testing.T) {
+	for seed := range uint64(2) {
+		synctest.Test(t, func(t *testing.T) {
+			w := newStorm(t, seed, 20_000, func(y *yard) { y.Protocols = psycswitch.XMPP })
+			w.pace = time.Millisecond
+			w.rage(t)
+			w.exactlyOnce(t)
 		})
 	}
 }
@@ -220,18 +237,23 @@ func (c unmanagedConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Over XMPP every message arrives at most once and in order, and what has not come has bounced or is counted as unacknowledged, whether the
-// server acknowledges or not.
-func TestStormOverXMPP(t *testing.T) {
-	for name, change := range map[string]func(*yard){
-		"managed":   func(y *yard) { y.Protocols = psycswitch.XMPP },
-		"unmanaged": func(y *yard) { y.Protocols, y.Dialer = psycswitch.XMPP, unmanaged{y.Dialer} },
+// Where sessions are switched off, every message arrives at most once and in order, and what has not come has bounced or is counted as
+// unacknowledged, whether the server acknowledges or not.
+func TestStormWithoutSessions(t *testing.T) {
+	for name, dialer := range map[string]func(psycswitch.Dialer) psycswitch.Dialer{
+		"managed":   func(d psycswitch.Dialer) psycswitch.Dialer { return d },
+		"unmanaged": func(d psycswitch.Dialer) psycswitch.Dialer { return unmanaged{d} },
 	} {
-		t.Run(name, func(t *testing.T) { stormOverXMPP(t, change) })
+		t.Run(name, func(t *testing.T) {
+			stormAtMostOnce(t, func(y *yard) {
+				y.Protocols, y.NoSessions = psycswitch.XMPP, true
+				y.Dialer = dialer(y.Dialer)
+			})
+		})
 	}
 }
 
-func stormOverXMPP(t *testing.T, change func(*yard)) {
+func stormAtMostOnce(t *testing.T, change func(*yard)) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newStorm(t, 0, 20_000, change)
 		w.pace = time.Millisecond

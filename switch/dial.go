@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/switchyard-im/switchyard/xmpp"
 )
 
 // Dial connects local to remote by the best way that both have: PSYC where DNS offers it, a stream that switches to
@@ -21,16 +23,17 @@ import (
 // The error wraps [ErrUnreachable], [ErrNotHosted] if local does not live here, and everything that was tried: a
 // *[ResolveError] or *[DialError] for each hint.
 func Dial(ctx context.Context, cfg *Config, local, remote string) (*Link, error) {
-	return dial(ctx, cfg, route{local, remote}, nil)
+	return dial(ctx, cfg, route{local, remote}, nil, nil)
 }
 
-// dial is Dial. It asks wait, if there is one, about the first hint, and fails with errLinked if that finds a link.
-func dial(ctx context.Context, cfg *Config, key route, wait func(context.Context, Hint) (linked bool)) (*Link, error) {
+// dial is Dial. The link takes up the session of old, if there is one and the peer still has it; then it is an XMPP stream. dial asks wait,
+// if there is one, about the first hint, and fails with errLinked if that finds a link.
+func dial(ctx context.Context, cfg *Config, key route, old *xmpp.Stream, wait func(context.Context, Hint) (linked bool)) (*Link, error) {
 	local, remote := key.local, key.remote
 	if !cfg.hosted(local) {
 		return nil, fmt.Errorf("psycswitch: dialling from %s: %w", local, ErrNotHosted)
 	}
-	d := dialling{cfg: cfg, caller: ctx, local: local, remote: remote, known: cfg.spoken, wait: wait}
+	d := dialling{cfg: cfg, caller: ctx, local: local, remote: remote, known: cfg.spoken, old: old, wait: wait}
 	ctx, cancel := context.WithTimeout(ctx, cfg.dialTimeout())
 	defer cancel()
 	if d.known == nil {
@@ -39,7 +42,7 @@ func dial(ctx context.Context, cfg *Config, key route, wait func(context.Context
 	defer cfg.outlive(d.closing.Wait)
 	before, known := d.known.recall(local, remote)
 	// By a circuit the peer could send as well, which who leaves does not want any more.
-	w := way{xmppAlone: known && before.protocol == XMPP || !cfg.taking(), noALPN: known}
+	w := way{xmppAlone: known && before.protocol == XMPP || old != nil || !cfg.taking(), noALPN: known}
 	for range 3 {
 		if link := d.try(ctx, w); link != nil {
 			return link, nil
@@ -70,6 +73,7 @@ type dialling struct {
 	caller        context.Context
 	local, remote string
 	known         *memory
+	old           *xmpp.Stream
 	failures      []error
 	offered       []Hint         // by servers that speak PSYC, but not with us
 	closing       sync.WaitGroup // connections that were no good; a peer may take its time
@@ -160,7 +164,7 @@ func (d *dialling) initiate(ctx context.Context, conn *Connection, w way, m mann
 	ctx, cancel := halfTime(ctx)
 	defer cancel()
 	link := newLink(d.cfg, conn.Conn)
-	link.dialled, link.local, link.remote, link.manners = true, d.local, d.remote, m
+	link.dialled, link.local, link.remote, link.manners, link.old = true, d.local, d.remote, m, d.old
 	agreed, err := "", error(nil)
 	switch {
 	case conn.Hint.Protocol == PSYC && (conn.Hint.DirectTLS || d.cfg.Insecure&Plaintext == 0):

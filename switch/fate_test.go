@@ -17,7 +17,9 @@ func TestFate(t *testing.T) {
 		"told":            {tail: tail{settled: true, known: true, received: 1}, want: [2]fate{arrived, absent}},
 		"not told":        {tail: tail{}, want: [2]fate{doubtful, doubtful}},
 		"lost":            {tail: tail{settled: true}, want: [2]fate{doubtful, doubtful}},
-		"a stream":        {tail: tail{settled: true, known: true, once: true, received: 1}, want: [2]fate{spent, absent}},
+		"a stream":        {tail: tail{unsent: 2}, want: [2]fate{doubtful, absent}},
+		"a stream, once":  {tail: tail{settled: true, once: true, unsent: 2}, want: [2]fate{spent, absent}},
+		"told in part":    {tail: tail{settled: true, received: 1}, want: [2]fate{arrived, doubtful}},
 		"being asked for": {tail: tail{settled: true, known: true, received: 1}, asking: true, want: [2]fate{doubtful, doubtful}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -210,6 +210,7 @@ func TestSpokenIsRemembered(t *testing.T) {
 			if n := w.net.dialled("10.9.9.9:4404"); n != want.psyc {
 				t.Errorf("round %d: PSYC has been tried %d times", i, n)
 			}
+			synctest.Wait() // the message is acknowledged, so that there is nothing to redial for
 			south.cut()
 			north.await("the end of the link", func() bool { return len(north.downs) == i+1 })
 		}

@@ -31,7 +31,7 @@ type Link struct {
 	turn     chan struct{}        // held by sending to it; guards out, allowed and numbered
 	out      *transcode.Converter // nil until something is sent, and again at rest
 	allowed  route                // that the last stanza went
-	numbered uint64               // stanzas that a stream has taken
+	numbered uint64               // stanzas that a stream has taken, in its session
 
 	in       atomic.Pointer[transcode.Converter] // nil while the goroutine that ranges over Stanzas has it, and at rest
 	admitted route                               // of that goroutine: that the last stanza came
@@ -41,6 +41,10 @@ type Link struct {
 	dead  atomic.Bool
 
 	flight flight // what the router has given it
+
+	old      *xmpp.Stream // whose session is taken up, until it is clear whether it is; of who dials and then drains
+	base     uint64       // numbered when the link came about
+	peerLeft atomic.Bool  // the peer has closed the stream first
 
 	pairs    chan struct{} // a token for each pair of domains that the peer is being asked for
 	changed  atomic.Bool   // a domain was withdrawn: routes that the link has been given may be lost to it
@@ -516,6 +520,9 @@ func (l *Link) Close() error {
 		}
 		return circuit.Close()
 	case stream != nil:
+		if stream.PeerClosed() {
+			l.peerLeft.Store(true)
+		}
 		if err := stream.Close(); !errors.Is(err, xmpp.ErrHijacked) {
 			return err
 		}

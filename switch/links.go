@@ -18,6 +18,7 @@ type linkTable struct {
 	all     map[*Link]bool
 	byRoute map[route]*Link // what goes a route goes by this link until its end
 	trouble expiring.Map[route, trouble]
+	broken  expiring.Map[route, *xmpp.Stream] // whose sessions may be taken up
 
 	dialling map[string]*turn // by the address that is dialled
 	ups      int              // links so far
@@ -155,6 +156,7 @@ func (r *Router) retire(ctx context.Context, link *Link) {
 	for _, q := range lost {
 		r.forget(q)
 	}
+	r.keepSession(link)
 	r.requeue(ctx, left) // as long as the routes are the link's, nobody sends by another one
 	broken := link.given.Load() <= int64(unsent) && time.Since(link.since) < atOnce && link.dialled && !link.yielded.Load()
 	r.mu.Lock()
@@ -226,7 +228,7 @@ func (r *Router) linkFor(ctx context.Context, key route) (*Link, error) {
 		}
 		mine := &turn{r: r, key: key, ups: ups}
 		defer mine.end()
-		if link, err = dial(ctx, &r.Config, key, mine.take); errors.Is(err, errLinked) {
+		if link, err = dial(ctx, &r.Config, key, r.brokenStream(key), mine.take); errors.Is(err, errLinked) {
 			return nil, nil
 		}
 	}

@@ -192,6 +192,8 @@ func (r *Router) start(run, taking context.Context, turnAway context.CancelFunc,
 	r.allowed = r.collided
 	feature := r.newDialback(r.Secret == nil)
 	r.dialback = &feature
+	management := newManagement(!r.NoSessions)
+	r.management = &management
 	r.spoken = new(memory)
 	r.verifying = make(chan struct{}, maxVerifying)
 	r.behind = r.reading.Go

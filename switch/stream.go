@@ -14,6 +14,7 @@ import (
 // initiateStream makes a stream of a connection that we opened, and a circuit of the stream where both sides want that.
 func (l *Link) initiateStream(ctx context.Context, maySwitch bool) error {
 	stream := xmpp.Initiate(l.conn, l.streamConfig(l.local, l.remote, l.features(maySwitch)))
+	stream.Resume(l.old)
 	l.mu.Lock()
 	l.stream = stream
 	l.mu.Unlock()
@@ -22,6 +23,10 @@ func (l *Link) initiateStream(ctx context.Context, maySwitch bool) error {
 		if err = l.initiateCircuit(ctx, *t); err != nil {
 			err = &SwitchError{err}
 		}
+	}
+	if stream.Resumed() {
+		l.base = stream.Acknowledged()
+		l.numbered = l.base
 	}
 	return err
 }
@@ -91,8 +96,7 @@ func (l *Link) features(maySwitch bool) []xmpp.Feature {
 			fs = append(fs, l.psycedOffer(done))
 		}
 	}
-	// Acknowledgements tell what a broken stream has lost; the session is not taken up again.
-	return append(fs, xmpp.Management(xmpp.ManagementConfig{Resume: -1}))
+	return append(fs, l.cfg.managementFeature())
 }
 
 // startTLS is STARTTLS, offered for domains that have a certificate.

@@ -170,7 +170,7 @@ func (s *Stream) conclude(err error) bool {
 	return true
 }
 
-// lastWords returns what the peer is told of err: a stream error, if it stands for one, and the closing tag.
+// lastWords returns what the peer is told of err: a stream error, if it stands for one, and the closing tag, unless the session may be resumed.
 func (s *Stream) lastWords(err error) string {
 	var se *StreamError
 	switch {
@@ -179,6 +179,9 @@ func (s *Stream) lastWords(err error) string {
 		se = &StreamError{Condition: ConnectionTimeout}
 	default:
 		se = nil
+	}
+	if se == nil && s.Resumable() {
+		return "" // what still gets through must not end the session there
 	}
 	var b []byte
 	if !s.hasOpened() {

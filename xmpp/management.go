@@ -292,7 +292,7 @@ func (m *management) enable(ctx context.Context, s *Stream, e Element) error {
 	ss.enabled = true
 	answer := "<enabled xmlns='" + nsManagement + "'"
 	if resume, _ := e.Attr("resume"); ss.max > 0 && (resume == "true" || resume == "1") {
-		ss.id = rand.Text()
+		ss.id, ss.moving = rand.Text(), make(chan struct{}, 1)
 		ss.forget = func() { m.forget(ss) }
 		m.mu.Lock()
 		m.sessions[ss.id] = ss
@@ -379,18 +379,22 @@ func (m *management) serveResume(ctx context.Context, s *Stream, e Element) erro
 	previd, _ := e.Attr("previd")
 	m.mu.Lock()
 	ss := m.sessions[previd]
-	var old *Stream
-	if ss != nil {
-		ss.mu.Lock()
-		old = ss.carrier
-		ss.mu.Unlock()
-		if differ(old, s) || !s.provesAll(old) || !m.take(ss) {
-			s.warn("attempt to resume the session of others")
-			ss = nil
-		}
-	}
 	m.mu.Unlock()
 	if ss == nil {
+		return m.refuse(ctx, s, ItemNotFound)
+	}
+	wait, cancel := within(ctx, s.timeouts.Negotiate)
+	defer cancel()
+	defer context.AfterFunc(s.life, cancel)()
+	select {
+	case ss.moving <- struct{}{}: // an attempt whose connection broke may be under way
+		defer func() { <-ss.moving }()
+	case <-wait.Done():
+		return context.Cause(wait) // the session is still there for the next attempt
+	}
+	old := ss.carriedLast()
+	if differ(old, s) || !s.provesAll(old) {
+		s.warn("attempt to resume the session of others")
 		return m.refuse(ctx, s, ItemNotFound)
 	}
 	// The peer knows better than we do that the connection is gone.
@@ -399,16 +403,20 @@ func (m *management) serveResume(ctx context.Context, s *Stream, e Element) erro
 		old.finished()
 	}
 	<-old.closed
-	wait, cancel := within(ctx, s.timeouts.Negotiate)
-	defer cancel()
-	if err := old.acquire(wait); err != nil || len(old.held) > 0 { // what its loop is at has to be counted
-		if err == nil {
-			old.release()
-		}
+	if err := old.acquire(wait); err != nil { // what its loop is at has to be counted
+		return err
+	}
+	defer old.release()
+	m.mu.Lock()
+	found := m.take(ss)
+	m.mu.Unlock()
+	switch {
+	case !found:
+		return m.refuse(ctx, s, ItemNotFound)
+	case len(old.held) > 0:
 		m.lose(ss, old)
 		return m.refuse(ctx, s, ItemNotFound)
 	}
-	defer old.release()
 	if err := ss.acknowledge(h); err != nil {
 		m.lose(ss, old)
 		return err

@@ -16,6 +16,7 @@ type session struct {
 	countOnly bool          // see ManagementConfig, as for answer
 	answer    time.Duration //
 	forget    func()        // takes it out of the store of the accepting side; nil on the initiating side
+	moving    chan struct{} // held, by sending to it, by who has another stream carry it; of the accepting side
 	changed   chan struct{} // as in output
 
 	mu      sync.Mutex
@@ -185,9 +186,14 @@ func (ss *session) finish(s *Stream) (queue [][]byte, ok bool) {
 
 // carriedBy reports whether s carries the session, or was the last to do so.
 func (ss *session) carriedBy(s *Stream) bool {
+	return ss.carriedLast() == s
+}
+
+// carriedLast returns the stream that carries the session, or did so last.
+func (ss *session) carriedLast() *Stream {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	return ss.carrier == s
+	return ss.carrier
 }
 
 // managed returns the session of s, nil if it has none.
