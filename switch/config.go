@@ -73,11 +73,12 @@ type Config struct {
 	// Trace is told what happens; nil functions are skipped.
 	Trace *Trace
 
-	// Set by the router that owns the Config: features of dialback and stream management for all its streams, the way of error replies that streams make by
+	// Set by the router that owns the Config: features of dialback and stream management for all its streams, barriers, the way of error replies that streams make by
 	// themselves, what peers turned out to speak, the order of links, who runs what nobody need wait for, and whether peers can prove
 	// nothing any more, because we are about to leave.
 	dialback   *xmpp.Feature
 	management *xmpp.Feature
+	barriers   *barriers
 	answer     func(*xmpp.Stanza)
 	spoken     *memory
 	arrivals   *arrivals

@@ -126,7 +126,10 @@ func (l *Link) give(ctx context.Context, q *queued) error {
 	if err != nil || number == grouped {
 		return err
 	}
-	return l.noted(number, q)
+	if err = l.noted(number, q); err == nil {
+		l.cfg.barriers.passed(ctx, l, q.Stanza)
+	}
+	return err
 }
 
 // noted keeps q, which has been written as number, until that is acknowledged.
@@ -182,7 +185,8 @@ func (l *Link) undelivered(doubt func(*queued)) (left []*queued, unsent int) {
 		}
 	}
 	if stream, _ := l.carrier(); stream != nil {
-		return l.streamed(stream, numbered-min(numbered, uint64(len(given))), len(given) == 0, doubt), len(given)
+		left = l.streamed(stream, numbered-min(numbered, uint64(len(given))), len(given) == 0, doubt)
+		return left, len(given) - l.cfg.barriers.among(given)
 	}
 	for _, s := range given {
 		left = append(left, &queued{Stanza: s, at: time.Now()})

@@ -25,6 +25,8 @@ type books struct {
 	bounced map[string]bool
 	doubt   map[string]bool // unacknowledged
 	missing map[string]bool // not come in their order
+	again   bool            // they may come again if they say so
+	doubles int             // that have
 	wrong   []string
 }
 
@@ -43,20 +45,29 @@ func (b *books) take(s *xmpp.Stanza) int {
 		b.bounced[entry(to, from, s.ID)] = true
 		return b.came
 	}
-	b.came++
 	key := from + " " + to
 	n, err := strconv.Atoi(s.ID)
 	switch {
+	case err == nil && b.again && n < b.next[key] && sentAgain(s):
+		b.doubles++
+		return b.came
 	case err != nil || n < b.next[key]:
 		b.wrong = append(b.wrong, fmt.Sprintf("%s: %q where %d was due", key, s.ID, b.next[key]))
 	case s.Text("body") != strings.Repeat("x", 10+n%300):
 		b.wrong = append(b.wrong, fmt.Sprintf("%s: %s came with another text", key, s.ID))
 	}
+	b.came++
 	for ; b.next[key] < n; b.next[key]++ {
 		b.missing[key+" "+strconv.Itoa(b.next[key])] = true
 	}
 	b.next[key] = n + 1
 	return b.came
+}
+
+// sentAgain reports whether s says that it may have come before.
+func sentAgain(s *xmpp.Stanza) bool {
+	d, ok := s.Delay()
+	return ok && strings.HasPrefix(d.Reason, "Sent again")
 }
 
 func (b *books) unacknowledged(s *xmpp.Stanza) {
@@ -199,6 +210,19 @@ func (w *storm) exactlyOnce(t *testing.T) {
 	}
 	if len(w.seen.doubt) > 0 {
 		t.Errorf("%d messages are in doubt", len(w.seen.doubt))
+	}
+}
+
+// atLeastOnce checks that what has not come has come back, and that no more has come again than window messages of a sender for each cut.
+func (w *storm) atLeastOnce(t *testing.T, window int) {
+	t.Logf("%d doubles", w.seen.doubles)
+	for m := range w.seen.missing {
+		if !w.seen.bounced[m] {
+			t.Fatalf("%d messages have not come, and %s has not come back", len(w.seen.missing), m)
+		}
+	}
+	if most := w.cuts * len(w.senders) * window; w.seen.doubles == 0 || w.seen.doubles > most {
+		t.Errorf("%d messages have come again", w.seen.doubles)
 	}
 }
 

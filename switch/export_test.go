@@ -31,6 +31,16 @@ func Troubles(r *Router) int {
 // MaxTroubles is the most that Troubles can be.
 const MaxTroubles = maxTroubles
 
+// InFlight is the number of stanzas that links have taken and peers have not acknowledged.
+func InFlight(r *Router) (n int) {
+	for _, l := range r.snapshot() {
+		l.flight.mu.Lock()
+		n += len(l.flight.items)
+		l.flight.mu.Unlock()
+	}
+	return n
+}
+
 // EndLinks closes all links of a router in order, and returns when everything that came by them has been handled.
 func EndLinks(ctx context.Context, r *Router) { r.end(ctx, func(*Link) bool { return true }) }
 

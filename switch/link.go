@@ -45,6 +45,7 @@ type Link struct {
 	old      *xmpp.Stream // whose session is taken up, until it is clear whether it is; of who dials and then drains
 	base     uint64       // numbered when the link came about
 	peerLeft atomic.Bool  // the peer has closed the stream first
+	fences   fences
 
 	pairs    chan struct{} // a token for each pair of domains that the peer is being asked for
 	changed  atomic.Bool   // a domain was withdrawn: routes that the link has been given may be lost to it
@@ -278,7 +279,11 @@ func (l *Link) fromStream(ctx context.Context, stream *xmpp.Stream, yield func(*
 		if errors.Is(err, xmpp.ErrHijacked) && l.takeover() != nil {
 			break
 		}
-		if err == nil {
+		switch {
+		case err != nil:
+		case l.cfg.barriers.answered(s):
+			continue
+		default:
 			l.taken.Add(1)
 		}
 		if !yield(s, err) || err != nil {

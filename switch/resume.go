@@ -59,6 +59,7 @@ func (l *Link) streamed(stream *xmpp.Stream, written uint64, all bool, doubt fun
 	t.turn <- struct{}{}
 	defer func() { <-t.turn }()
 	flying := l.flight.end(t)
+	l.cfg.barriers.end(l, t)
 	t.settled = t.once || t.received >= written // and so nothing is in doubt
 	for _, f := range flying {
 		if t.fate(f.number) == spent {
@@ -79,7 +80,11 @@ func (l *Link) heardOut(stream *xmpp.Stream) bool {
 
 // repeats reports whether what is in doubt after the end of stream goes again: that must not be more than a little.
 func (l *Link) repeats(stream *xmpp.Stream) bool {
-	return l.cfg.PSYC.Sessions != nil && stream.Managed()
+	if stream.Managed() {
+		return l.cfg.PSYC.Sessions != nil
+	}
+	_, fenced := l.cfg.barriers.fenced(l)
+	return fenced
 }
 
 // keepSession remembers the session of a stream that has broken, for the next one of its route. It is taken up even if nothing is left to send

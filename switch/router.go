@@ -48,8 +48,12 @@ type Router struct {
 	// Intake bounds what others may open.
 	Intake IntakeLimits
 
-	// NoSessions has circuits to other Switchyards count no packets, so that what is in flight when one breaks is lost. It is for
-	// comparisons and for peers that count wrongly. Otherwise Config.PSYC.Sessions is used, or one with the default limits.
+	// Barriers tell how much has arrived at XMPP servers that do not acknowledge.
+	Barriers Barriers
+
+	// NoSessions has circuits to other Switchyards count no packets, and streams not take up what others have left, nor send barriers, so that
+	// what is in flight when a link breaks is lost. It is for comparisons and for peers that count wrongly. Otherwise
+	// Config.PSYC.Sessions is used for circuits, or one with the default limits.
 	NoSessions bool
 
 	mu        sync.Mutex
@@ -194,6 +198,7 @@ func (r *Router) start(run, taking context.Context, turnAway context.CancelFunc,
 	r.dialback = &feature
 	management := newManagement(!r.NoSessions)
 	r.management = &management
+	r.barriers = r.newBarriers(taking, len(listeners))
 	r.spoken = new(memory)
 	r.verifying = make(chan struct{}, maxVerifying)
 	r.behind = r.reading.Go
