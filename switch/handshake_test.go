@@ -94,7 +94,7 @@ func TestFailedSwitchIsRemembered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newTown(t)
 		w.resolver.Domains["far.example"] = []psycswitch.Hint{{Protocol: psycswitch.XMPP, Addr: "10.0.0.9" + port}}
-		north := w.add("10.0.0.1", plain("north.example"), nil)
+		north := w.add("10.0.0.1", plain("north.example"), func(y *yard) { y.Barriers.Delay = -1 }) // what it says comes once
 		w.start()
 		far := w.net.listen("10.0.0.9" + port)
 		for _, step := range []struct {

@@ -44,7 +44,8 @@ type Link struct {
 
 	old      *xmpp.Stream // whose session is taken up, until it is clear whether it is; of who dials and then drains
 	base     uint64       // numbered when the link came about
-	peerLeft atomic.Bool  // the peer has closed the stream first
+	parting  sync.Once    // the first Close
+	peerLeft atomic.Bool  // the peer had closed the stream by then
 	fences   fences
 
 	pairs    chan struct{} // a token for each pair of domains that the peer is being asked for
@@ -525,9 +526,7 @@ func (l *Link) Close() error {
 		}
 		return circuit.Close()
 	case stream != nil:
-		if stream.PeerClosed() {
-			l.peerLeft.Store(true)
-		}
+		l.parting.Do(func() { l.peerLeft.Store(stream.PeerClosed()) })
 		if err := stream.Close(); !errors.Is(err, xmpp.ErrHijacked) {
 			return err
 		}
