@@ -150,12 +150,27 @@
 //
 //   - Another Switchyard, by PSYC: exactly once. Stanzas in flight are kept until the peer has acknowledged them; when the link breaks the peer
 //     says by the next one how far it got, and the rest goes again (see "Sessions" in package psyc). A peer that stops says so before it goes.
-//     Only if it cannot tell, because it has been started anew, is the rest in doubt: messages and presence then go again, marked by a delay element (XEP-0203) that
-//     says so, and requests (iq get and set) bounce with remote-server-timeout. What is in doubt when its domain is given up bounces with
-//     the text "It may have arrived." [Router].NoSessions switches all of this off.
-//   - An XMPP server, or a PSYC server without the module: at most once. What was in flight when the link broke does not go again. Over XMPP what the
-//     server has not acknowledged (XEP-0198) is counted, logged and told to [Trace].Unacknowledged; if it does not acknowledge, that is
-//     what was sent in the last minute, up to 10,000 stanzas.
+//     Only if it cannot tell, because it has been started anew, is the rest in doubt.
+//   - Another Switchyard, by XMPP, or any server that resumes sessions between servers (XEP-0198): exactly once. The next stream takes up the
+//     session of the one that broke and learns how much arrived. There is nothing to take up before the server has answered
+//     <enable/>, which takes a round trip: what was sent by then, if the stream breaks, is in doubt.
+//   - An XMPP server that acknowledges but does not resume, as Prosody 0.12 does: at least once. What it has not acknowledged is in doubt.
+//   - An XMPP server that does not acknowledge, such as ejabberd: at least once, by barriers. Behind 64 stanzas, or 200 ms after one, it is sent
+//     a ping (XEP-0199) from our domain of the stream, see [Barriers]; servers work a stream in order, so that the answer acknowledges everything
+//     before. It comes by the stream that the server has to us, or has to open for that, and the Handler does not see it. What was sent behind
+//     the last barrier that was answered is in doubt, also when the server was the first to close the stream.
+//   - An XMPP server that answers no pings, and a PSYC server without the module: at most once. What was in flight when the link broke does not
+//     go again. Over XMPP that is taken to be what was sent in the last minute, up to 10,000 stanzas. So it is with a router that
+//     has no listeners, by which answers could come, or whose barriers are switched off.
+//
+// What is in doubt is logged and told to [Trace].Unacknowledged. Messages and presence go again at their place in the order, marked by a delay
+// element (XEP-0203) that says so, results and errors of requests go again as they are, and requests (iq get and set) bounce with
+// remote-server-timeout. What is in doubt for the third time is what the peer breaks the links over; it bounces, as does what is in doubt
+// when its domain is given up, with the text "It may have arrived." [Router].NoSessions switches all of this off: then everything goes at
+// most once.
+//
+// A ping behind every 64 stanzas is less than 2% of them. A message on its own costs a ping and its answer; answers call for no barrier, so that two
+// servers which both send them come to an end.
 //
 // A [Store] keeps what Send has taken until it is delivered or bounced. What is in it when Serve begins goes again, marked in the same way.
 // A message that is delivered more than a minute after Send has taken it gets a delay element, too.
@@ -213,7 +228,7 @@
 // with the same logger, see [xmpp.Config] and [psyc.Circuit].
 //
 //	domain not reached    local, remote, stanzas (that bounce), error
-//	session lost          the link, stanzas (in doubt), error
+//	session lost          the link, stanzas (in doubt), error (of a circuit)
 //	stanzas unacknowledged the link, or local and remote, stanzas (how many), from, to, kind, id (of the first)
 //	store failed          error
 //	packet refused        the link, from, error
@@ -230,6 +245,7 @@
 //	nothing proved        the link, which is closed
 //	link closed           the link, idle: by us, without traffic or too old
 //	link superfluous      the link, which is closed: another one stays after a simultaneous dial
+//	barrier unanswered    the link, whose peer is sent no more of them for an hour
 //	pair not authorized   the link, error: another one is dialled, or stays
 //	proof not renewed     the link, host, error: the domain ends on this link unless it is proved anew
 //	domain has moved      the link, from, to: something came for a domain that does not live here any more, or from one that does by now
@@ -273,5 +289,12 @@
 //	Casts.Rate                bytes of copies that a link makes us write  32 MiB a second, after twice as much at first
 //	Casts.Hold                kept back while an audience is in doubt   1,024 packets, 1 MiB, 10 s; then the cast is refused, at twice that the link ends
 //	in flight on a circuit    PSYC.Sessions, see [psyc.Sessions]          16 MiB
+//	in flight on a stream whose peer acknowledges                       1 MiB and a stanza
+//	in flight on another stream, then taken to have arrived             10,000 stanzas, 1 min
+//	Barriers.Stanzas          in front of a barrier                     64
+//	Barriers.Delay            from a stanza to a barrier                200 ms
+//	barriers of a stream without an answer                              16, 30 s; then there are none for 1 h
+//	sessions of streams that broke, each way                            1,000, 5 min
+//	a stanza goes again because it is in doubt                          twice
 //	what was in flight when it broke is in doubt after                  1 min with a new link
 package psycswitch

@@ -18,7 +18,8 @@ type Trace struct {
 	Bounced func(s *xmpp.Stanza, err error)
 
 	// Unacknowledged is called for a stanza that was sent when a link broke, and of which nobody can tell any more whether it has
-	// arrived.
+	// arrived. See "Delivery" in the package documentation for what becomes of it: it goes again, after which this may be called
+	// again, or it bounces, of which Bounced is told as well, or nothing more.
 	Unacknowledged func(s *xmpp.Stanza)
 }
 
