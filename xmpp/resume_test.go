@@ -313,3 +313,74 @@ func TestResumeFailed(t *testing.T) {
 		})
 	}
 }
+
+// An attempt to resume whose connection breaks while the old stream is still at work leaves the session to the next one.
+func TestResumeAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := Management(ManagementConfig{})
+		s, p := accepted(t, func(c *Config) { c.Features = append(c.Features, m) })
+		busy := make(chan struct{})
+		go func() {
+			for range s.Stanzas(context.Background()) {
+				<-busy
+			}
+		}()
+		p.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
+		p.want("<enabled ")
+		resume := "<resume xmlns='urn:xmpp:sm:3' h='0' previd='" + s.managed().id + "'/>"
+		p.send(`<message from='a@dale.example' to='b@hill.example'/>`)
+		synctest.Wait()
+		p.conn.Close()
+		attempt := func() (*Stream, *peer) {
+			s, p := accepted(t, func(c *Config) { c.Features = append(c.Features, m) })
+			rangeOver(s)
+			p.send(resume)
+			synctest.Wait()
+			return s, p
+		}
+		first, p := attempt()
+		p.conn.Close()
+		second, p := attempt()
+		close(busy)
+		if err := p.want("<resumed xmlns='urn:xmpp:sm:3' h='1' "); err != nil {
+			t.Error(err)
+		}
+		if <-first.Done(); first.Resumable() || !second.Resumed() || !second.Resumable() {
+			t.Errorf("first: %v, resumable %v; second: resumed %v", first.Err(), first.Resumable(), second.Resumed())
+		}
+		p.send("</stream:stream>")
+		second.Close()
+	})
+}
+
+// A session ends with the closing tag that the peer has answered, and when a connection breaks there is none that could still arrive.
+func TestSessionEnds(t *testing.T) {
+	for name, test := range map[string]struct {
+		end       func(*Stream, *peer)
+		tag       bool // the peer gets a closing tag
+		resumable bool
+	}{
+		"broken":              {func(s *Stream, _ *peer) { s.fail(io.ErrUnexpectedEOF) }, false, true},
+		"the peer is silent":  {func(s *Stream, _ *peer) { s.fail(ErrIdle) }, true, true},
+		"the peer is wrong":   {func(_ *Stream, p *peer) { p.send("<x xmlns='urn:x'/>") }, true, false},
+		"closed, no answer":   {func(s *Stream, _ *peer) { go s.Close() }, true, true},
+		"closed and answered": {func(s *Stream, p *peer) { go s.Close(); p.send("</stream:stream>") }, true, false},
+		"closed by the peer":  {func(s *Stream, p *peer) { p.send("</stream:stream>"); s.Close() }, true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, p := managedInitiator(t, ManagementConfig{}, nil)
+				rangeOver(s)
+				p.send("<enabled xmlns='urn:xmpp:sm:3' resume='true' id='x'/>")
+				synctest.Wait()
+				test.end(s, p)
+				if tag := strings.HasSuffix(p.rest(), "</stream:stream>"); tag != test.tag {
+					t.Errorf("closing tag: %v", tag)
+				}
+				if <-s.Done(); s.Resumable() != test.resumable {
+					t.Errorf("resumable: %v", s.Resumable())
+				}
+			})
+		})
+	}
+}
