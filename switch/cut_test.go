@@ -117,6 +117,7 @@ func TestCuts(t *testing.T) {
 					south.send(chat("bob@south.example", "ada@north.example", "0", "first"))
 					south.next()
 					north.next()
+					synctest.Wait() // sessions of streams have to be answered before they can be taken up
 					body := strings.Repeat("x", size)
 					var floods sync.WaitGroup
 					flood := func(y *yard, from, to string) {

@@ -100,12 +100,12 @@ func (f *flight) end(t *tail) []flying {
 // one, how much of it has arrived, or when it is clear that nobody will know.
 type tail struct {
 	session psyc.Session
-	stream  *xmpp.Stream // instead of session, until it is settled; of the goroutine that drains its route
-	base    uint64       // what had arrived before the link
-	unsent  uint64       // the first number that was not written; 0: any may have been
 	since   time.Time
+	base    uint64        // what had arrived before the link
+	unsent  uint64        // the first number that was not written; 0: any may have been
 	turn    chan struct{} // held by who asks the peer; guards the rest
 
+	stream   *xmpp.Stream // of whose session this is the tail, nil for that of a circuit, or when it is settled
 	settled  bool
 	known    bool   // the peer has said how much arrived
 	received uint64 // how much that is, at least

@@ -146,6 +146,7 @@ func (w *storm) rage(t *testing.T) {
 			return w.seen.came == i+1
 		})
 	}
+	synctest.Wait() // sessions of streams have to be answered before they can be taken up
 	var floods sync.WaitGroup
 	for _, pair := range w.senders {
 		from, to, _ := strings.Cut(pair, " ")

@@ -18,7 +18,7 @@ type linkTable struct {
 	all     map[*Link]bool
 	byRoute map[route]*Link // what goes a route goes by this link until its end
 	trouble expiring.Map[route, trouble]
-	broken  expiring.Map[route, *xmpp.Stream] // whose sessions may be taken up
+	broken  map[route]*xmpp.Stream // whose sessions may be taken up
 
 	dialling map[string]*turn // by the address that is dialled
 	ups      int              // links so far
@@ -341,6 +341,7 @@ func (r *Router) tend(ctx context.Context) {
 		every = min(every, max(idle/4, time.Millisecond))
 	}
 	for pause(ctx, every) {
+		r.forgetSessions()
 		for _, l := range r.snapshot() {
 			l.presume(time.Now())
 			quiet := l.quiet(time.Now())

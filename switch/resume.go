@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"time"
 
 	"github.com/switchyard-im/switchyard/xmpp"
@@ -96,19 +97,26 @@ func (r *Router) keepSession(link *Link) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.links.broken.Put(route{stream.Local(), stream.Remote()}, stream, time.Now().Add(sessionAge), maxSessions)
+	if len(r.links.broken) < maxSessions {
+		r.links.broken[route{stream.Local(), stream.Remote()}] = stream
+	}
 }
 
 // brokenStream returns the stream of key whose session may be taken up, nil if there is none.
 func (r *Router) brokenStream(key route) *xmpp.Stream {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	stream, _ := r.links.broken.Get(key)
-	if stream != nil && !stream.Resumable() { // or it has been taken up
-		r.links.broken.Delete(key)
-		return nil
+	if stream := r.links.broken[key]; stream != nil && stream.Resumable() {
+		return stream
 	}
-	return stream
+	return nil
+}
+
+// forgetSessions drops those that have been taken up, or that are too old.
+func (r *Router) forgetSessions() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	maps.DeleteFunc(r.links.broken, func(_ route, stream *xmpp.Stream) bool { return !stream.Resumable() })
 }
 
 // takeUp settles what a stream has left, now that there is another link, which may have taken up its session. It reports whether there is;

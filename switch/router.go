@@ -181,6 +181,7 @@ func (r *Router) start(run, taking context.Context, turnAway context.CancelFunc,
 	r.links.all = make(map[*Link]bool)
 	r.links.byRoute = make(map[route]*Link)
 	r.links.dialling = make(map[string]*turn)
+	r.links.broken = make(map[route]*xmpp.Stream)
 	r.arrivals = new(arrivals)
 	if r.PSYC.Instance == ([16]byte{}) {
 		rand.Read(r.PSYC.Instance[:]) // two routers of one process are not one another

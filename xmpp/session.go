@@ -13,8 +13,8 @@ import (
 // goes on in another stream. The lock of an output may be held when that of a session is taken, never the other way round.
 type session struct {
 	limit     int           // bytes without acknowledgement beyond which Send waits
-	countOnly bool          // see ManagementConfig, as for answer
-	answer    time.Duration //
+	countOnly bool          // see ManagementConfig
+	answer    time.Duration // likewise
 	forget    func()        // takes it out of the store of the accepting side; nil on the initiating side
 	moving    chan struct{} // held, by sending to it, by who has another stream carry it; of the accepting side
 	changed   chan struct{} // as in output
