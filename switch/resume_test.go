@@ -169,3 +169,38 @@ func TestStopInOrder(t *testing.T) {
 		})
 	}
 }
+
+// A server that closes a stream has to read on until we have closed it, too. One that acknowledges is believed to do that; what another one has not
+// been heard to have read goes again.
+func TestPeerClosesFirst(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*yard)
+		again  bool
+	}{
+		"resumed":     {func(*yard) {}, false},
+		"not resumed": {unresumable, false},
+		"barriers":    {unmanagedXMPP, true},
+		"no barriers": {func(y *yard) { unmanagedXMPP(y); y.Barriers.Delay = -1 }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, north, south, _ := gatedTown(t, test.change)
+				north.send(chat("ada@north.example", "bob@south.example", "crossing", "hello"))
+				time.Sleep(w.net.delay / 2)
+				psycswitch.EndLinks(t.Context(), south.Router)
+				if s := south.next(); s.ID != "crossing" || sentAgain(s) {
+					t.Errorf("got %s", s.Append(nil))
+				}
+				time.Sleep(time.Minute)
+				_, got := south.accounts()
+				if test.again {
+					if len(got) != 1 || got[0].ID != "crossing" || !sentAgain(got[0]) {
+						t.Errorf("%d came again", len(got))
+					}
+				} else if len(got) != 0 {
+					t.Errorf("came again: %s", got[0].Append(nil))
+				}
+			})
+		})
+	}
+}
