@@ -18,7 +18,8 @@ import (
 // Zero fields have the documented defaults.
 //
 // What is sent behind the last barrier that was answered is in doubt when the link breaks. A peer that leaves one unanswered for
-// 30 seconds gets no more from the same local domain for an hour, or until it answers after all. A router that has no listeners sends none.
+// 30 seconds gets no more from the same local domain for an hour, or until it answers after all. A router that has no listeners sends none, and
+// psyced (Config.Psyced), which asks by another element, gets none.
 type Barriers struct {
 	// Stanzas is how many are sent until a barrier is; 64, negative: there are no barriers.
 	Stanzas int
@@ -97,6 +98,9 @@ func (b *barriers) fenced(l *Link) (key route, ok bool) {
 		return key, false
 	}
 	key = route{stream.Local(), stream.Remote()}
+	if l.cfg.psyced(key.remote) {
+		return key, false // its pings are not those of XEP-0199
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	silent, _ := b.silent.Get(key)

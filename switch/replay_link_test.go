@@ -97,6 +97,7 @@ func (r replayed) perform(t *testing.T, cs []*replay.Conversation, act func(*cas
 				y.Protocols = r.speaks
 			}
 			y.Insecure |= psycswitch.Addresses
+			y.Barriers.Delay = -1 // who made the recordings sent none
 			y.PSYC.Self = "psyc://" + c.row.local + "/"
 		})
 		w.start()
