@@ -37,6 +37,7 @@ type Decoder struct {
 	start  int   // of what has not been consumed
 	end    int   // of what has been read
 	offset int64 // of buf[0] in the stream
+	last   int   // bytes of the last read
 	begun  bool  // parse has seen a part of the packet at start
 	first  bool  // the first line has been looked at
 	broken error // final
@@ -187,6 +188,7 @@ func (d *Decoder) parsePacket() (n int, err error) {
 const (
 	restBuffer  = 256 // while nothing comes
 	firstBuffer = 4 << 10
+	usualBuffer = 16 << 10 // when there is more to read than the first one takes at a time
 	keepBuffer  = 64 << 10 // a larger one is given back when it is empty
 	emptyReads  = 100
 )
@@ -204,7 +206,7 @@ func (d *Decoder) fill() error {
 		switch {
 		case n > 0:
 			d.end += n
-			d.rerr = err
+			d.last, d.rerr = n, err
 			return nil
 		case err == nil:
 		case err != io.EOF:
@@ -231,15 +233,22 @@ func (d *Decoder) makeRoom() {
 		if d.parse.names == nil && d.first {
 			d.parse.names = new(names)
 		}
+	case d.end == len(d.buf) && len(d.buf) < usualBuffer && d.last > len(d.buf)/2:
+		d.enlarge(usualBuffer)
 	case len(rest) > len(d.buf)/2:
-		buf := make([]byte, 2*len(d.buf))
-		copy(buf, rest)
-		d.buf = buf
+		d.enlarge(2 * len(d.buf))
 	default:
 		copy(d.buf, rest)
 	}
 	d.start, d.end = 0, len(rest)
 	d.begun = false // the values that the parser has seen are elsewhere now
+}
+
+// enlarge moves what has been read to the start of a buffer of that size.
+func (d *Decoder) enlarge(size int) {
+	buf := make([]byte, size)
+	copy(buf, d.buf[d.start:d.end])
+	d.buf = buf
 }
 
 // rest gives up the memory that is of use only while packets come, but for a buffer that takes the first bytes of the next one. There

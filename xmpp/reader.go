@@ -226,9 +226,11 @@ func (r *reader) fill() error {
 	switch {
 	case held == 0 && size == restBuffer && r.last < restBuffer:
 		// Perhaps that was a blank to keep the connection alive.
+	case held == 0 && size == usualBuffer:
+		// Until the next rest: a little does not mean that no more is to come.
 	case held == 0 && r.last < smallBuffer:
 		size = smallBuffer
-	case held == 0:
+	case held == 0, r.end == len(r.buf) && size == smallBuffer && r.last > size/2:
 		size = usualBuffer
 	case r.end == len(r.buf) && size == restBuffer:
 		size = smallBuffer
