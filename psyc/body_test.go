@@ -56,7 +56,7 @@ func TestStreamedBody(t *testing.T) {
 		if n != 3 {
 			t.Errorf("%d packets", n)
 		}
-		if len(d.buf) > firstBuffer {
+		if len(d.buf) > usualBuffer {
 			t.Errorf("buffer of %d bytes", len(d.buf))
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/switchyard-im/switchyard/psyc"
@@ -26,14 +27,19 @@ type queued struct {
 	number uint64 // in the session of that link
 	again  bool   // it may have arrived before
 	doubts int    // how often it went again because of that
+
+	copied *xmpp.StanzaBuffer // where Stanza lies, nil if nobody else has that memory
+	left   atomic.Int32       // see leave
 }
 
 // A flight is what a link has taken and its peer has not acknowledged, in the order in which it was written.
 type flight struct {
 	mu    sync.Mutex
-	items []flying
+	items []flying // from head on
+	head  int
 	acked uint64
-	tail  *tail // not nil: the link has ended, and items are no longer here
+	tail  *tail     // not nil: the link has ended, and items are no longer here
+	spare []*queued // memory for acknowledge, nil while somebody has it
 }
 
 type flying struct {
@@ -53,31 +59,48 @@ func (f *flight) add(number uint64, q *queued) (over *tail, acknowledged bool) {
 		return f.tail, false
 	}
 	at := len(f.items) // who writes and who notes it are not always in the same order
-	for at > 0 && f.items[at-1].number > number {
+	for at > f.head && f.items[at-1].number > number {
 		at--
 	}
 	f.items = slices.Insert(f.items, at, flying{number, time.Now(), q})
 	return nil, false
 }
 
-// acknowledge takes out what has a number up to n.
+// acknowledge takes out what has a number up to n, if anything. The caller gives the slice back by done.
 func (f *flight) acknowledge(n uint64) (delivered []*queued) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.acked = max(f.acked, n)
-	i := 0
-	for ; i < len(f.items) && f.items[i].number <= n; i++ {
-		delivered = append(delivered, f.items[i].queued)
+	if f.head == len(f.items) || f.items[f.head].number > n {
+		return nil
 	}
-	f.items = slices.Delete(f.items, 0, i)
+	delivered, f.spare = f.spare[:0], nil
+	for ; f.head < len(f.items) && f.items[f.head].number <= n; f.head++ {
+		delivered = append(delivered, f.items[f.head].queued)
+		f.items[f.head] = flying{}
+	}
+	if f.head >= len(f.items)/2 { // what is left moves seldom, however much it is
+		f.items = slices.Delete(f.items, 0, f.head)
+		f.head = 0
+	}
 	return delivered
+}
+
+// done takes back what acknowledge returned.
+func (f *flight) done(delivered []*queued) {
+	clear(delivered)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if cap(delivered) <= maxSpare {
+		f.spare = delivered
+	}
 }
 
 // sentBefore returns the number of the last stanza that was sent before t, 0 if there is none.
 func (f *flight) sentBefore(t time.Time) (number uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, item := range f.items {
+	for _, item := range f.items[f.head:] {
 		if !item.sent.Before(t) {
 			break
 		}
@@ -90,8 +113,11 @@ func (f *flight) sentBefore(t time.Time) (number uint64) {
 func (f *flight) end(t *tail) []flying {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	items := f.items
-	f.items, f.tail = nil, t
+	items := f.items[f.head:]
+	f.items, f.head, f.tail = nil, 0, t
+	for _, item := range items {
+		item.stay()
+	}
 	t.received = max(t.received, f.acked)
 	return items
 }
@@ -118,11 +144,17 @@ const (
 
 	// askAgain is the pause before the next question.
 	askAgain = time.Second
+
+	// maxSpare is how many acknowledged stanzas there is room for in memory that is used again.
+	maxSpare = 1024
 )
 
 // give has the link take q, and keeps q until the peer has acknowledged it.
 func (l *Link) give(ctx context.Context, q *queued) error {
 	number, err := l.transmit(ctx, q.outgoing(time.Now()), q)
+	if number == grouped {
+		q.stay() // the fan-out has it as well, even when it has arrived
+	}
 	if err != nil || number == grouped {
 		return err
 	}
@@ -157,8 +189,11 @@ var errEnded = errors.New("psycswitch: link has ended")
 
 // acknowledged is told by the circuit how many of its packets have arrived.
 func (l *Link) acknowledged(n uint64) {
-	if delivered := l.flight.acknowledge(n); len(delivered) > 0 && l.cfg.delivered != nil {
-		l.cfg.delivered(delivered)
+	if delivered := l.flight.acknowledge(n); len(delivered) > 0 {
+		if l.cfg.delivered != nil {
+			l.cfg.delivered(delivered)
+		}
+		l.flight.done(delivered)
 	}
 }
 

@@ -176,34 +176,47 @@ func (r *Router) wake(o *outbox) {
 
 // head returns the first stanza of o, which stays there, or ends the draining and forgets the outbox.
 func (r *Router) head(o *outbox) (first *queued, ok bool) {
+	first, _, ok = r.follow(o, nil)
+	return first, ok
+}
+
+// follow is head after sent, which a link has taken, has been taken out of o; nil: nothing has. The link is the one that the route takes, nil
+// if there is none of which it is certain that it still carries the route.
+func (r *Router) follow(o *outbox, sent *queued) (first *queued, link *Link, ok bool) {
 	r.mu.Lock()
+	if sent != nil {
+		r.pull(o, sent)
+	}
 	var dropped []*queued
 	for len(o.items) > 0 && o.items[0].superseded {
 		dropped = append(dropped, o.items[0])
 		r.takeOut(o, 0)
 	}
-	first, ok = r.begin(o)
+	if ok = len(o.items) > 0; ok {
+		first, link = o.items[0], r.links.byRoute[o.route]
+	} else {
+		o.draining = false
+		delete(r.outboxes, o.route)
+	}
+	if link != nil && (r.state == closed || !link.alive() || link.changed.Load()) {
+		link = nil
+	}
 	r.mu.Unlock()
 	if len(dropped) > 0 {
 		r.forget(dropped...)
 	}
-	return first, ok
-}
-
-// begin is head; r.mu is held.
-func (r *Router) begin(o *outbox) (*queued, bool) {
-	if len(o.items) == 0 {
-		o.draining = false
-		delete(r.outboxes, o.route)
-		return nil, false
-	}
-	return o.items[0], true
+	return first, link, ok
 }
 
 // remove takes q, which has been first, out of o.
 func (r *Router) remove(o *outbox, q *queued) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.pull(o, q)
+}
+
+// pull is remove; r.mu is held.
+func (r *Router) pull(o *outbox, q *queued) {
 	at := 0
 	if o.items[0] != q {
 		at = slices.Index(o.items, q)
@@ -289,8 +302,13 @@ func (r *Router) requeue(ctx context.Context, unsent []*queued) {
 // drain sends what is in o until nothing waits.
 func (r *Router) drain(ctx context.Context, o *outbox) {
 	var link *Link
+	var sent *queued // taken by link, and still in o
 	for {
-		q, ok := r.head(o)
+		q, usual, ok := r.follow(o, sent)
+		if sent != nil {
+			sent.leave()
+			sent = nil
+		}
 		if !ok {
 			if link != nil {
 				link.lull(ctx)
@@ -306,26 +324,28 @@ func (r *Router) drain(ctx context.Context, o *outbox) {
 		if q.tail == nil && r.expire(ctx, o, q) {
 			continue
 		}
-		var err error
-		if link, err = r.linkFor(ctx, o.route); err != nil {
-			if !r.persist(ctx, o, err) {
-				r.giveUp(ctx, o, err)
+		if link = usual; link == nil || q.tail != nil || !r.hosted(o.local) {
+			var err error
+			if link, err = r.linkFor(ctx, o.route); err != nil {
+				if !r.persist(ctx, o, err) {
+					r.giveUp(ctx, o, err)
+				}
+				continue
 			}
-			continue
+			if link == nil {
+				continue
+			}
+			if q, ok = r.head(o); !ok { // a link that ended meanwhile may have given back what goes first
+				return
+			}
+			if q.tail != nil && !r.settle(ctx, o, q, link) || r.expire(ctx, o, q) {
+				continue
+			}
 		}
-		if link == nil {
-			continue
-		}
-		if q, ok = r.head(o); !ok { // a link that ended meanwhile may have given back what goes first
-			return
-		}
-		if q.tail != nil && !r.settle(ctx, o, q, link) || r.expire(ctx, o, q) {
-			continue
-		}
-		err = link.give(ctx, q)
+		err := link.give(ctx, q)
 		switch {
 		case err == nil:
-			r.remove(o, q)
+			sent = q
 		case link.alive() && ctx.Err() == nil:
 			// This stanza cannot go by this link; what follows can.
 			r.remove(o, q)

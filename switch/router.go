@@ -192,7 +192,12 @@ func (r *Router) start(run, taking context.Context, turnAway context.CancelFunc,
 	case r.PSYC.Sessions == nil:
 		r.PSYC.Sessions = new(psyc.Sessions)
 	}
-	r.delivered = func(done []*queued) { r.forget(done...) }
+	r.delivered = func(done []*queued) {
+		r.forget(done...)
+		for _, q := range done {
+			q.leave()
+		}
+	}
 	r.unsendable = func(q *queued, err error) { r.bounce(run, q, err) }
 	r.allowed = r.collided
 	feature := r.newDialback(r.Secret == nil)
@@ -291,7 +296,7 @@ func (r *Router) send(ctx context.Context, s *xmpp.Stanza, p patience) error {
 	if local := s.From.Domain(); !r.hosted(local) {
 		return fmt.Errorf("psycswitch: sending from %s: %w", local, ErrNotHosted)
 	}
-	q := &queued{Stanza: s.Clone(), at: time.Now()}
+	q := newQueued(s)
 	if err := r.keep(ctx, q); err != nil {
 		return err
 	}

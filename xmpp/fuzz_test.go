@@ -56,6 +56,11 @@ func FuzzStanza(f *testing.F) {
 		if !equal(s.Clone(), s) || !bytes.Equal(s.Clone().Append(nil), out) {
 			t.Fatalf("%q: the clone is %q", b, s.Clone().Append(nil))
 		}
+		var buffer StanzaBuffer
+		buffer.Copy(&Stanza{Attrs: []Attr{{"a", "b"}}})
+		if c := buffer.Copy(s); !equal(c, s) || !bytes.Equal(c.Append(nil), out) {
+			t.Fatalf("%q: the copy is %q", b, c.Append(nil))
+		}
 		for _, space := range []string{NSServer, NSClient, NSAccept} {
 			there, err := Parse(append([]byte(nil), s.AppendFor(nil, space)...))
 			if there == nil {

@@ -231,6 +231,24 @@ func (s *Stanza) Clone() *Stanza {
 	return &c
 }
 
+// A StanzaBuffer holds a copy of a stanza, in memory that it uses again for the next one. It must not be copied.
+type StanzaBuffer struct {
+	stanza Stanza
+	index  xmlscan.Index
+}
+
+// Copy is [Stanza.Clone], but the copy is the buffer's, to be read until the next call, and not to be changed. s is none of the buffer's.
+func (b *StanzaBuffer) Copy(s *Stanza) *Stanza {
+	attrs := append(b.stanza.Attrs[:0], s.Attrs...)
+	b.stanza = *s
+	b.stanza.Attrs, b.stanza.edit = attrs, nil
+	if s.ix != nil {
+		s.ix.CopyTo(&b.index)
+		b.stanza.ix = &b.index
+	}
+	return &b.stanza
+}
+
 // root is the element around the children.
 func (s *Stanza) root() Element {
 	if s.ix == nil {

@@ -2,6 +2,7 @@ package xmlscan
 
 import (
 	"iter"
+	"slices"
 )
 
 // An Index describes one scanned element, or one piece of content, by offsets into its bytes.
@@ -15,6 +16,8 @@ type Index struct {
 	outer  []byte    // prefixes and namespace names in scope around the root; never written to once set
 	around []binding // the prefixes among them; never written to once set
 	dflt   int32     // default namespace around the root
+
+	copied []byte // what Src and arena of a copy lie in
 }
 
 // An Element is one element. Its content holds the elements from its own number + 1 up to Next, not included.
@@ -178,21 +181,29 @@ func (ix *Index) Clone() *Index {
 	c := &struct {
 		Index
 		elements [3]Element
-		attrs    [5]Attr
+		attrs    [4]Attr
 		names    [8]span
 	}{}
+	c.Elements, c.Attrs, c.spaces = c.elements[:0], c.attrs[:0], c.names[:0]
+	ix.CopyTo(&c.Index)
+	return &c.Index
+}
+
+// CopyTo makes dst a copy like that of Clone, in the memory of the copy that it has been before. dst is the zero Index, or one that nothing but
+// CopyTo has written to.
+func (ix *Index) CopyTo(dst *Index) {
 	n := len(ix.Src)
-	text := make([]byte, 0, n+len(ix.arena))
-	text = append(append(text, ix.Src...), ix.arena...)
-	c.Index = Index{
+	text := append(slices.Grow(dst.copied[:0], n+len(ix.arena)), ix.Src...)
+	text = append(text, ix.arena...)
+	*dst = Index{
 		Src:      text[:n:n],
-		Elements: append(c.elements[:0], ix.Elements...),
-		Attrs:    append(c.attrs[:0], ix.Attrs...),
-		spaces:   append(c.names[:0], ix.spaces...),
+		Elements: append(dst.Elements[:0], ix.Elements...),
+		Attrs:    append(dst.Attrs[:0], ix.Attrs...),
+		spaces:   append(dst.spaces[:0], ix.spaces...),
 		arena:    text[n:],
 		outer:    ix.outer,
 		around:   ix.around,
 		dflt:     ix.dflt,
+		copied:   text,
 	}
-	return &c.Index
 }

@@ -410,6 +410,26 @@ func TestClone(t *testing.T) {
 	}
 }
 
+func TestCopyTo(t *testing.T) {
+	s := newScanner()
+	var c Index
+	for _, doc := range []string{"<p:a xmlns:p='u:&#49;' b='c'>text<d/></p:a>", "<a/>", "<a xmlns='u:&#50;'/>"} {
+		b := []byte(doc)
+		if err := scanAll(s, b); err != nil {
+			t.Fatal(err)
+		}
+		want := dump(s.Index())
+		s.Index().CopyTo(&c)
+		if n := testing.AllocsPerRun(10, func() { s.Index().CopyTo(&c) }); n != 0 {
+			t.Errorf("%s: %v allocations", doc, n)
+		}
+		clear(b)
+		if got := dump(&c); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
 func TestTrim(t *testing.T) {
 	s := newScanner()
 	big := "<a>" + strings.Repeat("<b c='' d=''/>", 1000) + "</a>"
