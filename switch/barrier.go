@@ -107,7 +107,8 @@ func (b *barriers) fenced(l *Link) (key route, ok bool) {
 	return key, !silent
 }
 
-// passed is told of what l has taken, and sends a barrier behind it if one is due.
+// passed is told of what l has taken, and sends a barrier behind it if one is due. Where ctx has ended it does not wait, and the barrier follows
+// a little later.
 func (b *barriers) passed(ctx context.Context, l *Link, s *xmpp.Stanza) {
 	if _, ok := b.fenced(l); !ok || isAnswer(s) {
 		return // two servers whose answers to barriers called for barriers would never come to an end
@@ -119,9 +120,12 @@ func (b *barriers) passed(ctx context.Context, l *Link, s *xmpp.Stanza) {
 		f.due = time.Now().Add(b.delay)
 		b.schedule(l)
 	}
-	due := f.behind >= b.stanzas && f.claim()
+	due, later := f.behind >= b.stanzas && f.claim(), ctx.Err() != nil
+	if due && later {
+		b.spawn(func() { b.send(b.taking, l) }) // as in tick
+	}
 	b.mu.Unlock()
-	if due {
+	if due && !later {
 		b.send(ctx, l)
 	}
 }

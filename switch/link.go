@@ -107,6 +107,11 @@ func (l *Link) transmit(ctx context.Context, s *xmpp.Stanza, q *queued) (number 
 	case <-ctx.Done():
 		return 0, context.Cause(ctx)
 	}
+	return l.carry(ctx, s, q)
+}
+
+// carry is transmit in the turn of its caller.
+func (l *Link) carry(ctx context.Context, s *xmpp.Stanza, q *queued) (number uint64, err error) {
 	switch stream, circuit := l.carrier(); {
 	case circuit != nil:
 		number, err = l.sendPacket(ctx, circuit, s, q)

@@ -300,11 +300,21 @@ func (r *Router) send(ctx context.Context, s *xmpp.Stanza, p patience) error {
 	if err := r.keep(ctx, q); err != nil {
 		return err
 	}
-	if err := r.enqueue(ctx, q, p); err != nil {
-		r.forget(q)
-		return err
+	if r.pass(q) {
+		return nil
 	}
-	return nil
+	if q.tail != nil {
+		p = force // it may have arrived, so that its sender must not be told that it was not taken
+	}
+	err := r.enqueue(ctx, q, p)
+	switch {
+	case err != nil && q.tail != nil:
+		r.bounceAll(ctx, []*queued{q}, err)
+		return nil
+	case err != nil:
+		r.forget(q)
+	}
+	return err
 }
 
 // Links yields a snapshot of every link.
