@@ -114,21 +114,6 @@ func (c *chain) relay(n int) {
 	}
 }
 
-// TestChainAllocations guards the memory that a message needs on its way through all of the six routers. What is left are its id, which each of
-// the three that read XMPP keeps, and what is shared by many messages.
-func TestChainAllocations(t *testing.T) {
-	if testing.Short() {
-		t.Skip("needs sockets")
-	}
-	const messages, limit = 5000, 8
-	c := newChain(t)
-	n := testing.AllocsPerRun(3, func() { c.relay(messages) }) / messages
-	t.Logf("%.2f allocations a message", n)
-	if n > limit {
-		t.Errorf("%.2f allocations a message, want at most %d", n, limit)
-	}
-}
-
 // BenchmarkChain is what a message costs all of the six routers together.
 func BenchmarkChain(b *testing.B) {
 	c := newChain(b)
