@@ -49,7 +49,7 @@ type flying struct {
 }
 
 // add notes that q was taken as number. After the end of the link it is q's bearer who has to care for it, and the tail is returned.
-func (f *flight) add(number uint64, q *queued) (over *tail, acknowledged bool) {
+func (f *flight) add(number uint64, q *queued, sent time.Time) (over *tail, acknowledged bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
@@ -62,7 +62,7 @@ func (f *flight) add(number uint64, q *queued) (over *tail, acknowledged bool) {
 	for at > f.head && f.items[at-1].number > number {
 		at--
 	}
-	f.items = slices.Insert(f.items, at, flying{number, time.Now(), q})
+	f.items = slices.Insert(f.items, at, flying{number, sent, q})
 	return nil, false
 }
 
@@ -158,19 +158,19 @@ func (l *Link) give(ctx context.Context, q *queued) error {
 	if err != nil || number == grouped {
 		return err
 	}
-	if err = l.noted(number, q); err == nil {
+	if err = l.noted(number, q, time.Now()); err == nil {
 		l.cfg.barriers.passed(ctx, l, q.Stanza)
 	}
 	return err
 }
 
-// noted keeps q, which has been written as number, until that is acknowledged.
-func (l *Link) noted(number uint64, q *queued) error {
+// noted keeps q, which has been sent as number, until that is acknowledged.
+func (l *Link) noted(number uint64, q *queued, sent time.Time) error {
 	if number == 0 { // nobody will tell
 		l.cfg.delivered([]*queued{q})
 		return nil
 	}
-	over, acknowledged := l.flight.add(number, q)
+	over, acknowledged := l.flight.add(number, q, sent)
 	if stream, _ := l.carrier(); stream != nil {
 		l.told(stream, uint64(max(0, int64(number)-maxInFlight)))
 	}
@@ -397,7 +397,8 @@ func (l *Link) refusal(ctx context.Context, circuit *psyc.Circuit, p *psyc.Packe
 	if err != nil || s.From.IsZero() || s.To.IsZero() {
 		return nil // it has no form in which another link could carry it
 	}
-	l.flight.add(number, &queued{Stanza: s.Clone(), at: time.Now()})
+	now := time.Now()
+	l.flight.add(number, &queued{Stanza: s.Clone(), at: now}, now)
 	return nil
 }
 

@@ -224,8 +224,9 @@ func (f *fanOut) sent(parcel transcode.Parcel, number uint64) {
 	if f.link.cfg.delivered == nil {
 		return // nobody wants to know
 	}
+	now := time.Now()
 	for ref := range parcel.Refs() {
-		f.link.noted(number, ref.(*queued))
+		f.link.noted(number, ref.(*queued), now)
 	}
 }
 

@@ -42,7 +42,7 @@ func (l *Link) offer(q *queued) bool {
 	}
 	number, err := l.carry(hurried, q.Stanza, q)
 	<-l.turn
-	if err != nil || l.noted(number, q) != nil {
+	if err != nil || l.noted(number, q, q.at) != nil {
 		return false
 	}
 	l.cfg.barriers.passed(hurried, l, q.Stanza)

@@ -3,6 +3,7 @@ package psycswitch
 import (
 	"bytes"
 	"testing"
+	"time"
 
 	"github.com/switchyard-im/switchyard/uniform"
 	"github.com/switchyard-im/switchyard/xmpp"
@@ -51,7 +52,7 @@ func TestFlightKeepsStanzas(t *testing.T) {
 	var stanzas []*queued
 	for n := range uint64(3) {
 		q := newQueued(&xmpp.Stanza{Kind: xmpp.Message, ID: string(rune('1' + n))})
-		f.add(n+1, q)
+		f.add(n+1, q, time.Time{})
 		q.leave()
 		stanzas = append(stanzas, q)
 	}

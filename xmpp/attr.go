@@ -24,16 +24,16 @@ func (s *Stanza) attr(name string) (value string, ok bool) {
 // mentions reports whether raw has a word that begins with the prefix and a colon, be it a name, a value or text: a
 // qualified name in a value needs its declaration as much as the name of an element.
 func mentions[T string | []byte](raw []byte, prefix T) bool {
-	for {
-		i := bytes.Index(raw, []byte(prefix))
-		if i < 0 {
+	for at := 0; ; at++ { // colons are rare, and found fast
+		n := bytes.IndexByte(raw[at:], ':')
+		if n < 0 {
 			return false
 		}
-		end := i + len(prefix)
-		if end < len(raw) && raw[end] == ':' && (i == 0 || !xmlscan.InName(raw[i-1])) {
+		at += n
+		start := at - len(prefix)
+		if start >= 0 && string(raw[start:at]) == string(prefix) && (start == 0 || !xmlscan.InName(raw[start-1])) {
 			return true
 		}
-		raw = raw[end:]
 	}
 }
 
