@@ -188,3 +188,51 @@ func TestSilentPeer(t *testing.T) {
 		}
 	})
 }
+
+// An answer that comes when the link has broken still tells what has arrived.
+func TestAnswerAfterTheLink(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, north, south, _ := gatedTown(t, func(y *yard) {
+			unmanagedXMPP(y)
+			y.Trace.Unacknowledged = func(s *xmpp.Stanza) { t.Errorf("in doubt: %s", s.Append(nil)) }
+		})
+		north.send(chat("ada@north.example", "bob@south.example", "1", "hello"))
+		time.Sleep(200*time.Millisecond + w.net.delay + w.net.delay/2)
+		south.cut()
+		time.Sleep(time.Minute)
+		if _, got := south.accounts(); len(got) != 1 {
+			t.Errorf("%d came", len(got))
+		}
+	})
+}
+
+// A peer that answers after all is asked again.
+func TestLateAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(t)
+		north := w.add("10.0.0.1", plain("north.example"), unmanagedXMPP)
+		var asked *int
+		busy := true
+		w.add("10.0.0.2", plain("south.example"), func(y *yard) {
+			unmanagedXMPP(y)
+			asked = y.pings(func(s *xmpp.Stanza) *xmpp.Stanza {
+				if busy {
+					time.Sleep(time.Minute)
+				}
+				return pong(s)
+			})
+		})
+		w.start()
+		for i, want := range []int{1, 1, 2} {
+			busy = i == 0
+			north.send(chat("ada@north.example", "bob@south.example", strconv.Itoa(i), "hello"))
+			time.Sleep(40 * time.Second) // the answer is overdue after the first message, and there after the second
+			if *asked != want {
+				t.Errorf("after message %d: %d barriers, want %d", i, *asked, want)
+			}
+		}
+		if n := psycswitch.InFlight(north.Router); n != 0 {
+			t.Errorf("%d in flight", n)
+		}
+	})
+}

@@ -44,7 +44,7 @@ func gatedTown(t *testing.T, change func(*yard)) (w *town, north, south *yard, b
 	w.start()
 	north.send(chat("ada@north.example", "bob@south.example", "first", "hello"))
 	south.next()
-	time.Sleep(time.Second)
+	time.Sleep(5 * time.Second) // and both have streams to each other, if barriers are answered
 	return w, north, south, between
 }
 
