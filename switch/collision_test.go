@@ -86,11 +86,8 @@ func (w *town) pair(hint psycswitch.Hint, secure bool, change func(*yard)) (nort
 func (w *town) expectOne(t *testing.T, north, south *yard) {
 	t.Helper()
 	for _, y := range []*yard{north, south} {
-		y.mu.Lock()
-		ups, lost := len(y.ups), len(y.lost)
-		y.mu.Unlock()
-		if ups < 2 || lost > 0 {
-			t.Errorf("at %s: %d links have come up, %d stanzas bounced", y.ip, ups, lost)
+		if lost, _ := y.accounts(); y.hadLinks() < 2 || len(lost) > 0 {
+			t.Errorf("at %s: %d links have come up, %d stanzas bounced", y.ip, y.hadLinks(), len(lost))
 		}
 		n := 0
 		for info := range y.Links() {
@@ -169,8 +166,10 @@ func TestSimultaneousDialsOfManyPairs(t *testing.T) {
 				if n, m, open := north.links(), south.links(), w.net.open(); n != test.links || m != n || open != n {
 					t.Errorf("%d and %d links, %d connections, want %d", n, m, open, test.links)
 				}
-				if len(north.lost)+len(south.lost) > 0 {
-					t.Errorf("bounced: %v, %v", north.lost, south.lost)
+				for _, y := range w.yards {
+					if lost, _ := y.accounts(); len(lost) > 0 {
+						t.Errorf("bounced at %s: %v", y.ip, lost)
+					}
 				}
 			})
 		})
@@ -198,8 +197,8 @@ func TestSimultaneousDialsWithAndWithoutTLS(t *testing.T) {
 				}
 				time.Sleep(10 * time.Second)
 				for _, y := range w.yards {
-					if len(y.got) != 1000 || len(y.ups) != 2 || y.links() != 1 {
-						t.Errorf("at %s: %d stanzas, %d links have come up, %d are", y.ip, len(y.got), len(y.ups), y.links())
+					if _, got := y.accounts(); len(got) != 1000 || y.hadLinks() != 2 || y.links() != 1 {
+						t.Errorf("at %s: %d stanzas, %d links have come up, %d are", y.ip, len(got), y.hadLinks(), y.links())
 					}
 					for info := range y.Links() {
 						if info.TLS == nil {

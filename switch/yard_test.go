@@ -204,6 +204,13 @@ func (y *yard) links() (n int) {
 	return n
 }
 
+// hadLinks returns how many links have come up so far; one that switches comes up twice.
+func (y *yard) hadLinks() int {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	return len(y.ups)
+}
+
 // cut breaks the connections that have been made to the router.
 func (y *yard) cut() { y.town.net.cut(y.ip + port) }
 
