@@ -1,6 +1,7 @@
 package plain
 
 import (
+	"crypto/sha256"
 	"slices"
 	"strings"
 	"time"
@@ -27,7 +28,9 @@ func (p *Peer) fromPlace(e *Effect, m mail) error {
 			return err
 		}
 		return nil // a place that nobody of ours is in, any more
-	case m.to.IsZero() && p.syntax == psyc.PSYC10 && pl.again(m.Packet):
+	}
+	pl.early = pl.early || p.syntax == psyc.PSYC10
+	if m.to.IsZero() && pl.early && pl.again(m.Packet) {
 		return nil
 	}
 	if m.Entity.Get("_time_place") == nil && !m.is("_status_place_topic") {
@@ -73,29 +76,35 @@ func (p *Peer) fromPlace(e *Effect, m mail) error {
 	return nil
 }
 
-// again reports whether a cast is one more copy of the one before. In 1.0 psyced casts once for each member, and sends
+// again reports whether a cast is one more copy of one before. In 1.0 psyced casts once for each member, and sends
 // all copies at once; in 0.9 it casts once for all of us. It may have more members of ours than we know, who have never left because
-// we broke down, or still cast to all of us as it does in 0.9.
+// we broke down, or cast in both ways, to those who have entered by one of our circuits and by its own.
 func (pl *place) again(q *psyc.Packet) bool {
 	content := q.Clone()
 	content.Routing = nil
 	content.Entity = slices.DeleteFunc(content.Entity, func(v psyc.Var) bool { return psyc.Inherits(v.Name, "_tag") }) // on one copy alone
+	slices.SortStableFunc(content.Entity, func(a, b psyc.Var) int { return strings.Compare(a.Name, b.Name) })          // in no order
 	wire, err := content.Append(nil, psyc.PSYC10)
 	if err != nil {
 		return false
 	}
-	key := q.Routing.Get("_source_relay").String() + "\x00" + string(wire)
+	key := sha256.Sum256([]byte(q.Routing.Get("_source_relay").String() + "\x00" + string(wire)))
 	last := &pl.last
-	alike := last.content == key && time.Since(last.at) < time.Second
-	if alike {
-		last.row++
-		if last.n < last.of {
-			last.n++
-			return true
-		}
-	} else if last.row > 0 {
-		copy(last.rows[1:], last.rows[:])
-		last.rows[0] = last.row
+	for len(last.lines) > 0 && (len(last.lines) == maxCopied || time.Since(last.lines[0].since) >= copyTime) {
+		copy(last.counts[1:], last.counts[:])
+		last.counts[0] = last.lines[0].all
+		last.lines = last.lines[1:]
+	}
+	at := slices.IndexFunc(last.lines, func(l copied) bool { return l.content == key })
+	if at < 0 {
+		at = len(last.lines)
+		last.lines = append(last.lines, copied{content: key, since: time.Now()})
+	}
+	line := &last.lines[at]
+	line.all++
+	if line.n < line.of {
+		line.n++
+		return true
 	}
 	people := make(map[uniform.JID]bool)
 	for _, o := range pl.occupants {
@@ -103,10 +112,7 @@ func (pl *place) again(q *psyc.Packet) bool {
 			people[o.full.Bare()] = true
 		}
 	}
-	last.content, last.n, last.of, last.at = key, 1, max(len(people), slices.Min(last.rows[:])), time.Now()
-	if !alike {
-		last.row = 1
-	}
+	line.n, line.of = 1, max(len(people), slices.Min(last.counts[:]))
 	return false
 }
 

@@ -1,6 +1,7 @@
 package plain
 
 import (
+	"crypto/sha256"
 	"strings"
 	"time"
 
@@ -23,21 +24,31 @@ type place struct {
 	occupants map[uniform.JID]*occupant // clients here, by full address
 	said      map[uniform.JID][]said    // by bare address: what the place has not cast yet
 	topic     string
+	early     bool // has cast in 1.0
 	last      copies
 }
 
-// copies is what was cast last, and how often.
+// copies are what was cast last, oldest first, and how often what was cast before that.
 type copies struct {
-	content string
-	n, of   int // how many have come, of how many
-	at      time.Time
-	row     int             // how many in a row were alike, whatever of says
-	rows    [copiesRows]int // how long the rows before were, 0 for those that have not been
+	lines  []copied
+	counts [enoughCounts]int // 0 where there is none yet
 }
 
-// copiesRows is how many rows have to be longer than there are people of ours before it is believed that the place has more
-// members: somebody who says a thing twice makes a row twice as long.
-const copiesRows = 3
+// copied is something that a place casts.
+type copied struct {
+	content [sha256.Size]byte
+	since   time.Time
+	all     int // how many have come
+	n, of   int // how many since the last was taken for something new, of how many
+}
+
+const (
+	copyTime  = time.Second // between the first copy and the last: they come by two circuits
+	maxCopied = 16          // things that somebody says within that time
+	// enoughCounts is how many things have to come more often than there are people of ours before it is believed that the place has more
+	// members: what somebody says twice comes twice as often.
+	enoughCounts = 3
+)
 
 // A member is somebody in a place.
 type member struct {
