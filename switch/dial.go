@@ -86,6 +86,7 @@ type dialling struct {
 type way struct {
 	xmppAlone bool // no PSYC at all
 	noALPN    bool // PSYC as DNS offers it or by the switch, but not by what TLS agrees on
+	patient   bool // who does not answer at once inside TLS is waited for
 }
 
 // How long it is remembered that a way failed.
@@ -165,6 +166,7 @@ func (d *dialling) initiate(ctx context.Context, conn *Connection, w way, m mann
 	defer cancel()
 	link := newLink(d.cfg, conn.Conn)
 	link.dialled, link.local, link.remote, link.manners, link.old = true, d.local, d.remote, m, d.old
+	link.patient = w.patient
 	agreed, err := "", error(nil)
 	switch {
 	case conn.Hint.Protocol == PSYC && (conn.Hint.DirectTLS || d.cfg.Insecure&Plaintext == 0):

@@ -86,6 +86,11 @@ type Link struct {
 
 	alone   neighbours // where no router has any
 	manners manners    // of the peer, as far as they have shown while the link comes about
+
+	// Of who negotiates with what may be psyced:
+	maybeDeaf bool        // it may not hear what we say first inside TLS
+	patient   bool        // all the same it may take its time
+	unheard   *time.Timer // runs until we are heard, and then ends the connection
 }
 
 // Send hands s to the link and returns when s may be reused. The link must carry the pair of domains: the one that it

@@ -23,11 +23,12 @@ type neighbours struct {
 	late   func(*xmpp.Stanza) // gets errors about what was not answered in time
 	answer func(*xmpp.Stanza) // gets what domains here have not answered in time, to be sent
 
-	mu      sync.Mutex
-	peers   expiring.Map[string, *plain.Peer]
-	manners expiring.Map[string, manners]
-	known   map[*plain.Peer]bool // for close
-	asking  map[string]func()    // what to do when the question of that tag is answered, by whatever circuit
+	mu       sync.Mutex
+	peers    expiring.Map[string, *plain.Peer]
+	manners  expiring.Map[string, manners]
+	known    map[*plain.Peer]bool        // for close
+	switched expiring.Map[string, *Link] // by the address of the server
+	asking   map[string]func()           // what to do when the question of that tag is answered, by whatever circuit
 }
 
 // leave returns the stanzas by which the stays of our people in places of neighbours end.

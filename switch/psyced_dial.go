@@ -61,13 +61,20 @@ func (d *dialling) approach(ctx context.Context, conn *Connection, w way) (*Link
 	if learnt, ok := d.known.recall(d.local, d.remote); ok && learnt.protocol == XMPP {
 		w.xmppAlone = true // from the attempt before
 	}
-	for {
+	for deaf := 0; ; {
+		w.patient = deaf == maxDeaf
 		link, err := d.initiate(ctx, conn, w, m)
-		if err == nil || !m.taught(err) || ctx.Err() != nil {
+		switch {
+		case err == nil:
+			return link, nil
+		case ctx.Err() == nil && errors.Is(err, errDeaf):
+			deaf++
+		case ctx.Err() == nil && m.taught(err):
+			d.cfg.neighbours.learn(d.remote, m)
+		default:
 			d.refused(err)
-			return link, err
+			return nil, err
 		}
-		d.cfg.neighbours.learn(d.remote, m)
 		again, failed := orPlain(d.cfg.Dialer).DialContext(ctx, "tcp", conn.RemoteAddr().String())
 		if failed != nil {
 			return nil, fmt.Errorf("%w, then: %w", err, failed)

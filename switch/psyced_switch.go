@@ -2,9 +2,12 @@ package psycswitch
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/xml"
 	"fmt"
+	"net"
 	"slices"
+	"time"
 
 	"github.com/switchyard-im/switchyard/psyc"
 	"github.com/switchyard-im/switchyard/uniform"
@@ -27,17 +30,31 @@ func rootOf(domain string) string {
 	return j.Uniform().String()
 }
 
+// seesPsyced are features by which a stream that we open learns that the peer may be psyced, and that it hears us.
+func (l *Link) seesPsyced() []xmpp.Feature {
+	// Before TLS anybody may have put it in the list, and TLS 1.2 is not to be had for that where TLS matters: psyced itself says later
+	// what ciphers it believes in.
+	seen := xmpp.StartTLS(nil) // which may be looked at before TLS
+	seen.Name, seen.Offer, seen.Serve = switchName, nil, nil
+	seen.Start = func(context.Context, *xmpp.Stream, xmpp.Element) (xmpp.State, error) {
+		l.maybeDeaf = !l.patient
+		l.manners.tls12 = l.manners.tls12 || l.cfg.Insecure&Plaintext != 0
+		return 0, nil
+	}
+	heard := xmpp.Feature{Name: switchName, Requires: xmpp.Secure}
+	heard.Start = func(context.Context, *xmpp.Stream, xmpp.Element) (xmpp.State, error) {
+		l.hearsUs()
+		return 0, nil
+	}
+	return []xmpp.Feature{seen, heard}
+}
+
 // withPsyced adds the switch of psyced to the features of a stream that we open.
 func (l *Link) withPsyced(fs []xmpp.Feature, done func(takeover)) []xmpp.Feature {
-	// Where it is offered, TLS has to be one whose ciphers psyced believes in.
-	seen := xmpp.Feature{Name: switchName, Excludes: xmpp.Secure, Start: func(context.Context, *xmpp.Stream, xmpp.Element) (xmpp.State, error) {
-		l.manners.tls12 = true
-		return 0, nil
-	}}
 	f := xmpp.Feature{
 		Name: switchName,
 		Start: func(ctx context.Context, s *xmpp.Stream, offer xmpp.Element) (xmpp.State, error) {
-			if !namesScheme(offer) || s.Pending() > 0 {
+			if !namesScheme(offer) || s.Pending() > 0 || !l.neighbours().maySwitch(l) {
 				return 0, nil
 			}
 			if err := startPsyced(ctx, s, done); err != nil {
@@ -46,7 +63,6 @@ func (l *Link) withPsyced(fs []xmpp.Feature, done func(takeover)) []xmpp.Feature
 			return 0, nil
 		},
 	}
-	fs = slices.Insert(fs, 0, seen)
 	if !l.cfg.psyced(l.dialledFor()) {
 		f.Requires = xmpp.Authenticated
 		return append(fs, f)
@@ -61,7 +77,7 @@ func (l *Link) psycedOffer(done func(takeover)) xmpp.Feature {
 	return xmpp.Feature{
 		Name: switchName,
 		Offer: func(s *xmpp.Stream, dst []byte) []byte {
-			if !l.opened(s) {
+			if !l.opened(s) || !believable(s) {
 				return dst
 			}
 			return append(dst, "<switch xmlns='"+nsSwitch+"'><scheme>psyc</scheme></switch>"...)
@@ -79,6 +95,56 @@ func (l *Link) opened(s *xmpp.Stream) bool {
 		return true
 	}
 	return slices.ContainsFunc(s.Proofs(), func(p xmpp.Proof) bool { return p.By == xmpp.ByExternal })
+}
+
+// hearing is how long psyced may take to answer the header of a stream inside TLS. One time in ten its driver never sees what comes soon after
+// the handshake, and nothing helps but another connection.
+const hearing = 3 * time.Second
+
+// maxDeaf is how many connections in a row are given up for that. The next waits for as long as any.
+const maxDeaf = 3
+
+var errDeaf = fmt.Errorf("psycswitch: no answer inside TLS within %v", hearing)
+
+// hearsUs notes that the peer hears us or will never do, and reports whether it was in time.
+func (l *Link) hearsUs() bool {
+	if l.unheard == nil {
+		return true
+	}
+	timer := l.unheard
+	l.unheard = nil
+	return timer.Stop()
+}
+
+// believable reports whether psyced can speak PSYC on a stream. It cannot in TLS 1.3, and would hang up.
+func believable(s *xmpp.Stream) bool {
+	cs, secure := s.ConnectionState()
+	return !secure || cs.Version <= tls.VersionTLS12
+}
+
+// maySwitch reports whether l may become a circuit by psyced's switch. psyced keeps one object for all that have switched from
+// one address: another takes its connection away from the first, and its proofs.
+func (n *neighbours) maySwitch(l *Link) bool {
+	host, _, err := net.SplitHostPort(l.conn.RemoteAddr().String())
+	if err != nil {
+		return true
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if first, ok := n.switched.Get(host); ok && first.circling() {
+		return false
+	}
+	n.switched.Put(host, l, time.Now().Add(neighbourLife), maxNeighbours)
+	return true
+}
+
+// circling reports whether l is a circuit, or may be about to become one.
+func (l *Link) circling() bool {
+	_, circuit := l.carrier()
+	if circuit == nil {
+		return time.Since(l.since) < switchTimeout
+	}
+	return circuit.Err() == nil
 }
 
 // namesScheme reports whether the element has the child <scheme>psyc</scheme>. psyced never looks.
@@ -111,7 +177,7 @@ func (l *Link) servePsyced(ctx context.Context, s *xmpp.Stream, e xmpp.Element, 
 	if s.Initiator() || e.Name().Local != "switching" {
 		return &xmpp.StreamError{Condition: xmpp.UnsupportedStanzaType, Text: "unexpected <" + e.Name().Local + "/>", Local: true}
 	}
-	if !namesScheme(e) || !l.opened(s) || s.Pending() > 0 {
+	if !namesScheme(e) || !l.opened(s) || !believable(s) || s.Pending() > 0 {
 		return s.WriteRaw(ctx, []byte("<not-switched xmlns='"+nsPSYC+"'/>"))
 	}
 	if err := s.WriteRaw(ctx, []byte("<switched xmlns='"+nsSwitch+"'/>")); err != nil {

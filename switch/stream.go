@@ -7,6 +7,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/switchyard-im/switchyard/xmpp"
 )
@@ -19,6 +21,9 @@ func (l *Link) initiateStream(ctx context.Context, maySwitch bool) error {
 	l.stream = stream
 	l.mu.Unlock()
 	err := stream.Negotiate(ctx)
+	if !l.hearsUs() {
+		return errDeaf
+	}
 	if t := l.takeover(); t != nil && errors.Is(err, xmpp.ErrHijacked) {
 		if err = l.initiateCircuit(ctx, *t); err != nil {
 			err = &SwitchError{err}
@@ -96,6 +101,9 @@ func (l *Link) features(maySwitch bool) []xmpp.Feature {
 			fs = append(fs, l.psycedOffer(done))
 		}
 	}
+	if l.dialled {
+		fs = slices.Insert(fs, 0, l.seesPsyced()...)
+	}
 	return append(fs, l.cfg.managementFeature())
 }
 
@@ -103,14 +111,19 @@ func (l *Link) features(maySwitch bool) []xmpp.Feature {
 func (l *Link) startTLS() xmpp.Feature {
 	f := xmpp.StartTLS(l.tls())
 	start, serve := f.Start, f.Serve
-	f.Start = func(ctx context.Context, s *xmpp.Stream, e xmpp.Element) (xmpp.State, error) {
+	f.Start = func(ctx context.Context, s *xmpp.Stream, e xmpp.Element) (state xmpp.State, err error) {
 		if l.manners.tls12 {
-			return xmpp.StartTLS(l.tls()).Start(ctx, s, e)
+			state, err = xmpp.StartTLS(l.tls()).Start(ctx, s, e)
+		} else {
+			state, err = start(ctx, s, e)
 		}
-		return start(ctx, s, e)
+		if err == nil && l.maybeDeaf {
+			l.unheard = time.AfterFunc(hearing, func() { l.conn.Close() })
+		}
+		return state, err
 	}
 	f.Serve = func(ctx context.Context, s *xmpp.Stream, e xmpp.Element) (xmpp.State, error) {
-		if l.cfg.psyced(s.Remote()) {
+		if l.cfg.psyced(s.Remote()) || l.cfg.neighbours.recall(s.Remote()).tls12 {
 			l.manners.tls12 = true
 			return xmpp.StartTLS(l.tls()).Serve(ctx, s, e)
 		}

@@ -101,12 +101,12 @@ func (c *wire) dialback(from, to string) {
 }
 
 // external proves from to to by the certificate of the connection.
-func (c *wire) external(from, to string) {
+func (c *wire) external(from, to string) (features string) {
 	c.t.Helper()
 	c.openStream(from, to)
 	c.send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>" + base64.StdEncoding.EncodeToString([]byte(from)) + "</auth>")
 	c.expect("<success")
-	c.openStream(from, to)
+	return c.openStream(from, to)
 }
 
 // vouch answers, at an address, every question about a dialback key with yes, as a server would that is asked about its own.
