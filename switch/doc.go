@@ -214,7 +214,7 @@
 // A side that takes less than the profile has it says so in its greeting, in entity variables, and the other keeps to the lower of that and its own:
 //
 //	_amount_audience_entries     members of one audience           5,000
-//	_amount_audience_audiences   audiences                         4,096
+//	_amount_audience_audiences   audiences                         16,384
 //	_amount_audience_members     members of all audiences          200,000
 //	_amount_audience_bytes       bytes of a cast                   262,144
 //	_amount_audience_copies      bytes of the copies of a cast     16,777,216
@@ -284,7 +284,8 @@
 //	links in a row that break before they take anything                 4
 //	Casts.Delay               presence waits for another copy           20 ms, ten times as long while they come
 //	Casts.MessageDelay        so do headlines and groupchat             0
-//	Casts.Audiences           remembered for one link, each way         5,000 members of one audience, 4,096 audiences, 200,000 members; 8 audiences of one sender
+//	Casts.Audiences           remembered for one link, each way         5,000 members of one audience, 16,384 audiences, 200,000 members, 32 MiB;
+//	                                                                    8 audiences of one sender
 //	Casts.Copies              bytes of the copies of one cast           16 MiB
 //	Casts.Rate                bytes of copies that a link makes us write  32 MiB a second, after twice as much at first
 //	Casts.Hold                kept back while an audience is in doubt   1,024 packets, 1 MiB, 10 s; then the cast is refused, at twice that the link ends

@@ -22,7 +22,8 @@ type Casts struct {
 	// the link anyway go together.
 	MessageDelay time.Duration
 
-	// Audiences is what is remembered for one link, in either direction.
+	// Audiences is what is remembered for one link, in either direction. An audience of ten takes 1 KB where copies are made of its casts, and
+	// about 2 KB at the sender.
 	Audiences transcode.AudienceLimits
 
 	// Copies is how many bytes the copies of one cast may have together, about; 16 MiB.
@@ -62,7 +63,7 @@ func (c *Casts) hold() transcode.HoldLimits {
 // Variables of a greeting that tell what casts the side takes that greets. Without one it takes what is usual.
 const (
 	varCastEntries   = "_amount_audience_entries"   // members of one audience; 5,000
-	varCastAudiences = "_amount_audience_audiences" // audiences; 4,096
+	varCastAudiences = "_amount_audience_audiences" // audiences; 16,384
 	varCastMembers   = "_amount_audience_members"   // members of all audiences; 200,000
 	varCastBytes     = "_amount_audience_bytes"     // bytes of a cast; 256 KiB
 	varCastCopies    = "_amount_audience_copies"    // bytes of the copies of a cast; 16 MiB
@@ -84,7 +85,7 @@ type castLimits struct {
 func (l *castLimits) all() [5]castLimit {
 	return [...]castLimit{
 		{varCastEntries, &l.Entries, 5000},
-		{varCastAudiences, &l.Audiences, 4096},
+		{varCastAudiences, &l.Audiences, 16_384},
 		{varCastMembers, &l.Members, 200_000},
 		{varCastBytes, &l.bytes, largestCast},
 		{varCastCopies, &l.copies, defaultCastCopies},
@@ -93,11 +94,7 @@ func (l *castLimits) all() [5]castLimit {
 
 // castLimits returns ours.
 func (c *Config) castLimits() castLimits {
-	l := castLimits{c.Casts.Audiences, c.largestCast(), c.Casts.copies()}
-	for _, limit := range l.all() {
-		*limit.value = positive(*limit.value, limit.usual)
-	}
-	return l
+	return castLimits{c.Casts.Audiences.WithDefaults(), c.largestCast(), c.Casts.copies()}
 }
 
 // announced returns what the greeting says about l.

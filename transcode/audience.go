@@ -31,24 +31,45 @@ const (
 	methodAudienceStatus    = "_status_audience"
 )
 
-// AudienceLimits bounds the audiences that are remembered for one peer and direction. Zero fields have the defaults given.
+// AudienceLimits bounds the audiences that are remembered for one peer and direction. Zero fields have the defaults given. The numbers are what
+// two peers agree on, who need as much memory as their programs take; Bytes is for the memory of this one.
 type AudienceLimits struct {
 	Entries   int // members of one audience; 5,000
-	Audiences int // of all contexts together; 4,096
-	Members   int // of all audiences together; 200,000
+	Audiences int // of all contexts together; 16,384
+	Members   int // of all audiences together; 12 for each of Audiences, at least 200,000
+
+	// Bytes is how much memory they take, about, by the most that was measured: 400 for an audience and twice the length of its context, and for each
+	// of its members 120 and the length of the address; 2 KiB for each of Audiences, at least 32 MiB. The numbers alone would not bound
+	// that: addresses have up to 3,071 bytes.
+	Bytes int
 }
 
-const defaultEntries = 5000
+const (
+	defaultEntries   = 5000
+	defaultAudiences = 16_384
+	defaultMembers   = 200_000
+	defaultBytes     = 32 << 20
 
-func (l AudienceLimits) withDefaults() AudienceLimits {
+	membersEach = 12      // for each audience, if only the number of these is given
+	bytesEach   = 2 << 10 // likewise
+
+	audienceMemory = 400 // bytes of an audience, without its members and the spelling of its context
+	memberMemory   = 120 // bytes of a member beside the spelling of its address; most of that is the index
+)
+
+// WithDefaults returns l with its zero fields filled in.
+func (l AudienceLimits) WithDefaults() AudienceLimits {
 	if l.Entries <= 0 {
 		l.Entries = defaultEntries
 	}
 	if l.Audiences <= 0 {
-		l.Audiences = 4096
+		l.Audiences = defaultAudiences
 	}
 	if l.Members <= 0 {
-		l.Members = 200_000
+		l.Members = max(defaultMembers, membersEach*l.Audiences)
+	}
+	if l.Bytes <= 0 {
+		l.Bytes = max(defaultBytes, bytesEach*l.Audiences)
 	}
 	return l
 }
@@ -61,6 +82,7 @@ type audience struct {
 	members []uniform.JID // each once; what has been set is never changed in place
 
 	recent *list.Element       // in an audienceList
+	bytes  int                 // that its members take, as that counts them
 	used   uint64              // the larger, the more recently
 	index  map[uniform.JID]int // of members, made on demand
 
@@ -82,13 +104,17 @@ func (a *audience) position(j uniform.JID) int {
 	return -1
 }
 
+// memory is how many bytes a takes without its members.
+func (a *audience) memory() int { return audienceMemory + 2*len(a.context) }
+
 // set gives a its members.
 func (a *audience) set(members []uniform.JID) { a.members, a.index, a.spent = members, nil, 0 }
 
-// An audienceList keeps audiences in the order of their last use, and counts their members.
+// An audienceList keeps audiences in the order of their last use, and counts their members and what they take.
 type audienceList struct {
 	order   list.List // of *audience, the most recent in front
 	members int
+	bytes   int
 	uses    uint64
 }
 
@@ -98,6 +124,7 @@ func (l *audienceList) use(a *audience) {
 	a.used = l.uses
 	if a.recent == nil {
 		a.recent = l.order.PushFront(a)
+		l.bytes += a.memory()
 		return
 	}
 	l.order.MoveToFront(a.recent)
@@ -106,6 +133,12 @@ func (l *audienceList) use(a *audience) {
 // resize notes that a, which is in the list, gets other members.
 func (l *audienceList) resize(a *audience, members []uniform.JID) {
 	l.members += len(members) - len(a.members)
+	l.bytes -= a.bytes
+	a.bytes = memberMemory * len(members)
+	for _, j := range members {
+		a.bytes += len(j.String())
+	}
+	l.bytes += a.bytes
 	a.set(members)
 }
 
@@ -113,11 +146,12 @@ func (l *audienceList) remove(a *audience) {
 	l.order.Remove(a.recent)
 	a.recent = nil
 	l.members -= len(a.members)
+	l.bytes -= a.memory() + a.bytes
 }
 
 // excess returns the audience to drop for the sake of the limits, nil if there is none. The most recent one stays.
 func (l *audienceList) excess(limits AudienceLimits) *audience {
-	if n := l.order.Len(); n > 1 && (n > limits.Audiences || l.members > limits.Members) {
+	if n := l.order.Len(); n > 1 && (n > limits.Audiences || l.members > limits.Members || l.bytes > limits.Bytes) {
 		return l.order.Back().Value.(*audience)
 	}
 	return nil

@@ -110,7 +110,7 @@ func (f *FanIn) apply(p *psyc.Packet) error {
 
 // assigned returns the members of an audience that is assigned, each there once.
 func (f *FanIn) assigned(v psyc.Value) ([]uniform.JID, error) {
-	members, err := readMembers(v, f.Limits.withDefaults().Entries, &f.conv.book)
+	members, err := readMembers(v, f.Limits.WithDefaults().Entries, &f.conv.book)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +127,7 @@ func (f *FanIn) assigned(v psyc.Value) ([]uniform.JID, error) {
 // changed returns the members of a after what f.change takes away and adds. What cannot be taken away, or is there
 // already, means that the audience here is not the sender's.
 func (f *FanIn) changed(a *audience) ([]uniform.JID, error) {
-	limit := f.Limits.withDefaults().Entries
+	limit := f.Limits.WithDefaults().Entries
 	gone := make(map[uniform.JID]bool)
 	var added []uniform.JID
 	for _, v := range f.change.ops {
@@ -194,7 +194,7 @@ func (f *FanIn) drop(a *audience) {
 
 // trim drops audiences in excess of the limits and tells the sender.
 func (f *FanIn) trim() {
-	for a := f.list.excess(f.Limits.withDefaults()); a != nil; a = f.list.excess(f.Limits.withDefaults()) {
+	for a := f.list.excess(f.Limits.WithDefaults()); a != nil; a = f.list.excess(f.Limits.WithDefaults()) {
 		f.drop(a)
 		f.tell(a.context, appendAudience(nil, a.number, a.version), methodAudienceRemoved)
 	}

@@ -281,12 +281,20 @@ func TestHoldIsBounded(t *testing.T) {
 
 // TestLeastRecentlyUsed: the audience dropped for another one is that which was not used for longest, and the sender is told.
 func TestLeastRecentlyUsed(t *testing.T) {
-	f := &transcode.FanIn{Root: "psyc://south.example/", Limits: transcode.AudienceLimits{Audiences: 2}}
-	hear(t, f, time.Time{}, cast(1, ":_audience\t1 1\n"+benDora))
-	hear(t, f, time.Time{}, cast(2, ":_audience\t2 1\n"+benDora))
-	hear(t, f, time.Time{}, cast(3, ":_audience\t1 1\n"))
-	to, replies, err := hear(t, f, time.Time{}, cast(4, ":_audience\t3 1\n"+benDora))
-	if len(to) != 2 || err != nil || replies != "_notice_audience_removed 2 1 casts  to psyc://north.example/~ann" {
-		t.Error(to, err, replies)
+	for name, limits := range map[string]transcode.AudienceLimits{
+		"audiences": {Audiences: 2},
+		"members":   {Members: 5},
+		"bytes":     {Bytes: 2000}, // some 700 each
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := &transcode.FanIn{Root: "psyc://south.example/", Limits: limits}
+			hear(t, f, time.Time{}, cast(1, ":_audience\t1 1\n"+benDora))
+			hear(t, f, time.Time{}, cast(2, ":_audience\t2 1\n"+benDora))
+			hear(t, f, time.Time{}, cast(3, ":_audience\t1 1\n"))
+			to, replies, err := hear(t, f, time.Time{}, cast(4, ":_audience\t3 1\n"+benDora))
+			if len(to) != 2 || err != nil || replies != "_notice_audience_removed 2 1 casts  to psyc://north.example/~ann" {
+				t.Error(to, err, replies)
+			}
+		})
 	}
 }

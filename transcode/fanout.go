@@ -173,7 +173,7 @@ func (f *FanOut) Add(now time.Time, s *xmpp.Stanza, ref any) {
 		f.ready = append(f.ready, &consignment{stanza: s, refs: []any{ref}})
 		return
 	}
-	if r != nil && r.takes(s, f.Limits.withDefaults().Entries) {
+	if r != nil && r.takes(s, f.Limits.WithDefaults().Entries) {
 		r.add(s.To, ref)
 		r.due = earlier(now.Add(f.delay(s)), r.opened.Add(patience*f.delay(s)))
 		return
@@ -465,7 +465,7 @@ func (f *FanOut) forget(a *audience) {
 
 // trim drops audiences that are more than the receiver is expected to remember, and tells it.
 func (f *FanOut) trim() {
-	for a := f.list.excess(f.Limits.withDefaults()); a != nil; a = f.list.excess(f.Limits.withDefaults()) {
+	for a := f.list.excess(f.Limits.WithDefaults()); a != nil; a = f.list.excess(f.Limits.WithDefaults()) {
 		f.forget(a)
 		f.ready = append(f.ready, &consignment{packet: f.change(a.context, a.number, a.version, psyc.Diminish, nil)})
 	}

@@ -74,7 +74,7 @@ func (f *FanOut) choose(r *run, stanza int) *plan {
 			f.compare(r, a, better)
 		}
 	}
-	if len(r.to) <= f.Limits.withDefaults().Entries {
+	if len(r.to) <= f.Limits.WithDefaults().Entries {
 		n := header + listHeader(varMembers) + memberBytes(r.to)
 		better(&plan{assign: true, add: r.to, bytes: n, eager: n})
 	}
@@ -100,7 +100,7 @@ func (f *FanOut) compare(r *run, a *audience, better func(*plan)) {
 		hit[at] = true
 		found++
 	}
-	if found == 0 || len(a.members)+len(missing) > f.Limits.withDefaults().Entries || r.twice && !inOrder(r.to, f.where, len(a.members)) {
+	if found == 0 || len(a.members)+len(missing) > f.Limits.WithDefaults().Entries || r.twice && !inOrder(r.to, f.where, len(a.members)) {
 		return
 	}
 	base := header

@@ -122,7 +122,7 @@ func DefaultConfig() *Config {
 	return &Config{
 		World:   World{Listen: []Address{mustAddress("[::]:5269")}},
 		PSYC:    PSYC{Enabled: true, Listen: []Address{mustAddress("[::]:4404")}, Psyced: []string{}},
-		Casts:   Casts{Enabled: true, Delay: Duration(20 * time.Millisecond), Audiences: 4096},
+		Casts:   Casts{Enabled: true, Delay: Duration(20 * time.Millisecond), Audiences: 16_384},
 		Local:   Local{Listen: mustAddress("127.0.0.1:5270")},
 		DNS:     DNS{Forward: true, Timeout: Duration(2 * time.Second)},
 		Queue:   Queue{Stanzas: 10_000, Bytes: 256 << 20},

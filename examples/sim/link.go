@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/switchyard-im/switchyard/psyc"
@@ -55,6 +56,7 @@ func newLink(m *Model, to string, part linkPart) *link {
 	limits := transcode.AudienceLimits{
 		Audiences: max(int(float64(m.Audiences)*part.audiences+0.5), 1),
 		Members:   max(int(float64(m.Members)*part.audiences+0.5), 1),
+		Bytes:     math.MaxInt, // the numbers are what is assumed
 	}
 	return &link{
 		Model:   m,

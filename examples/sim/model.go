@@ -75,7 +75,7 @@ func (m *Model) flags(f *flag.FlagSet) {
 	f.IntVar(&m.ResourceBytes, "resource-bytes", 8, "`length` of a resource")
 	f.IntVar(&m.StatusBytes, "status-bytes", 10, "`length` of the text of a presence")
 	f.BoolVar(&m.Caps, "caps", true, "presence tells what the client can do (XEP-0115)")
-	f.IntVar(&m.Audiences, "audiences", 4096, "`audiences` that fan-out remembers on one link (transcode.AudienceLimits)")
+	f.IntVar(&m.Audiences, "audiences", 16_384, "`audiences` that fan-out remembers on one link (transcode.AudienceLimits)")
 	f.IntVar(&m.Members, "members", 200_000, "`members` of all audiences of one link together")
 	f.BoolVar(&m.Sessions, "sessions", true, "packets of PSYC are acknowledged (psyc.Sessions); between Prosody and ejabberd nothing is")
 	f.TextVar(&m.Framing, "framing", frameNone, "what counts beside stanzas and packets: none, tls (records) or tcp (records and headers of IPv4 and TCP)")
