@@ -262,6 +262,14 @@ func (c unmanagedConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// Write sees to it that the offer is hidden indeed.
+func (c unmanagedConn) Write(b []byte) (int, error) {
+	if bytes.Contains(b, []byte("urn:xmpp:sm:3")) {
+		panic("a server that does not offer stream management is asked for it")
+	}
+	return c.Conn.Write(b)
+}
+
 // Where sessions are switched off, every message arrives at most once and in order, and what has not come has bounced or is counted as
 // unacknowledged, whether the server acknowledges or not.
 func TestStormWithoutSessions(t *testing.T) {
