@@ -21,6 +21,16 @@ func Held(r *Router) string {
 		len(r.outboxes), r.queued, len(r.links.all), len(r.links.byRoute), r.arrivals.held(), r.door.all, r.door.handshakes, len(r.door.from))
 }
 
+// Presences is how many presences wait that newer ones may take the place of.
+func Presences(r *Router) (n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, o := range r.outboxes {
+		n += len(o.presence)
+	}
+	return n
+}
+
 // Troubles is the number of routes with which a router remembers trouble.
 func Troubles(r *Router) int {
 	r.mu.Lock()

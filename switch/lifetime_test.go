@@ -106,6 +106,43 @@ func TestPersist(t *testing.T) {
 	})
 }
 
+// What is too old is given up behind what waits for ever, too, and nothing of it is left.
+func TestExpiredBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(t)
+		w.resolver.Domains["far.example"] = []psycswitch.Hint{{Protocol: psycswitch.XMPP, Addr: "10.0.0.9" + port}}
+		north := w.add("10.0.0.1", plain("north.example"), func(y *yard) {
+			y.Persist = true
+			y.Lifetimes.Message = -1
+		})
+		w.start()
+		north.send(chat("ada@north.example", "bob@far.example", "message", "hello"))
+		north.send(stanza(t, "<iq type='get' id='question' from='ada@north.example/x' to='bob@far.example/y'><ping xmlns='urn:xmpp:ping'/></iq>"))
+		north.send(stanza(t, "<presence id='presence' from='ada@north.example/x' to='bob@far.example'/>"))
+		time.Sleep(time.Minute + time.Second)
+		if lost, back := north.accounts(); len(lost) != 1 || len(back) != 1 || back[0].ID != "question" {
+			t.Errorf("given up after a minute: %v", lost)
+		}
+		if n := psycswitch.Presences(north.Router); n != 1 {
+			t.Errorf("%d presences wait", n)
+		}
+		time.Sleep(4 * time.Minute)
+		if lost, _ := north.accounts(); len(lost) != 2 {
+			t.Errorf("given up after five minutes: %v", lost)
+		}
+		if n := psycswitch.Presences(north.Router); n != 0 {
+			t.Errorf("%d presences wait that have been given up", n)
+		}
+		time.Sleep(24 * time.Hour)
+		far := w.add("10.0.0.9", plain("far.example"), nil)
+		w.startOne(far)
+		time.Sleep(time.Minute + time.Second) // the longest pause
+		if _, got := far.accounts(); len(got) != 1 || got[0].ID != "message" {
+			t.Errorf("%d stanzas came", len(got))
+		}
+	})
+}
+
 // A router that ends does not wait for domains that it cannot reach.
 func TestPersistEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
