@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -97,7 +98,7 @@ func (ss *session) acknowledge(h uint32) error {
 	for _, size := range ss.sizes[:n] {
 		ss.bytes -= size
 	}
-	ss.sizes = ss.sizes[n:]
+	ss.sizes = slices.Delete(ss.sizes, 0, int(n)) // mostly few are left
 	if !ss.countOnly {
 		clear(ss.queue[:n])
 		ss.queue = ss.queue[n:]
