@@ -303,18 +303,22 @@ func (r *Router) send(ctx context.Context, s *xmpp.Stanza, p patience) error {
 	if r.pass(q) {
 		return nil
 	}
-	if q.tail != nil {
-		p = force // it may have arrived, so that its sender must not be told that it was not taken
+	return r.put(ctx, q, p)
+}
+
+// put is enqueue after pass. A link that has ended meanwhile may have taken q: then its sender must not be told that it was not taken.
+func (r *Router) put(ctx context.Context, q *queued, p patience) error {
+	if q.tail == nil {
+		err := r.enqueue(ctx, q, p)
+		if err != nil {
+			r.forget(q)
+		}
+		return err
 	}
-	err := r.enqueue(ctx, q, p)
-	switch {
-	case err != nil && q.tail != nil:
+	if err := r.enqueue(ctx, q, force); err != nil {
 		r.bounceAll(ctx, []*queued{q}, err)
-		return nil
-	case err != nil:
-		r.forget(q)
 	}
-	return err
+	return nil
 }
 
 // Links yields a snapshot of every link.
