@@ -1,5 +1,10 @@
 package xmlscan
 
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
 // Classes of ASCII characters. Bytes from 0x80 up are in none.
 const (
 	nameStart  = 1 << iota // begins a name; the colon does not
@@ -51,4 +56,23 @@ func prefixOf(b []byte, of uint8) int {
 		}
 	}
 	return len(b)
+}
+
+// skipValue returns the offset of the first byte of b from i on that is not plainValue, or len(b). Values are long enough
+// that looking at eight bytes at a time pays; texts between tags and names are not.
+func skipValue(b []byte, i int) int {
+	for ; len(b)-i >= 8; i += 8 {
+		if ends := endsValue(binary.LittleEndian.Uint64(b[i:])); ends != 0 {
+			return i + bits.TrailingZeros64(ends)/8
+		}
+	}
+	return i + prefixOf(b[i:], plainValue)
+}
+
+// endsValue returns a bit for each of the eight bytes of x that is not plainValue, the highest of the byte. The lowest bit is
+// exact; above it there may be too many, since a difference borrows from the next byte. The terms find the bytes beyond
+// ASCII, the control characters, <, " and, which differ in one bit, & and '.
+func endsValue(x uint64) uint64 {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	return (x | (x - ' '*ones) | (x ^ '<'*ones - ones) | (x ^ '"'*ones - ones) | ((x | ones) ^ '\''*ones - ones)) & high
 }

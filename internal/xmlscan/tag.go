@@ -173,7 +173,7 @@ func (s *Scanner) attributes(b []byte, i int) (end int, declares bool) {
 		}
 		value := i + 1
 		escaped := false
-		i = value + prefixOf(b[value:], plainValue)
+		i = skipValue(b, value)
 		if i == len(b) || b[i] != quote {
 			if i, escaped = s.value(b, i, quote); i < 0 {
 				return i, false
@@ -195,7 +195,7 @@ func (s *Scanner) attributes(b []byte, i int) (end int, declares bool) {
 // value reads an attribute value up to its closing quote.
 func (s *Scanner) value(b []byte, i int, quote byte) (end int, escaped bool) {
 	for {
-		i += prefixOf(b[i:], plainValue)
+		i = skipValue(b, i)
 		if i == len(b) {
 			return more, false
 		}
