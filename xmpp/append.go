@@ -133,7 +133,7 @@ func declaration(e Element, space string) *xmlscan.Attr {
 // DeclaresContent reports whether a child declares the content namespace of any stream, be it its own or not, as clients do
 // with <body xmlns='jabber:client'>. That is what [Stanza.AppendFor] may have to change on the way to another stream.
 func (s *Stanza) DeclaresContent() bool {
-	if s.ix == nil {
+	if s.ix == nil || !s.ix.MayDeclare(NSServer) && !s.ix.MayDeclare(NSClient) && !s.ix.MayDeclare(NSAccept) {
 		return false
 	}
 	for n := int32(1); n < int32(len(s.ix.Elements)); n = s.ix.Elements[n].Next {

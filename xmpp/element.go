@@ -50,6 +50,14 @@ func (e Element) Local() []byte {
 	return e.ix.Local(e.node())
 }
 
+// Space returns the namespace of e, empty if it is in none; it borrows like the element.
+func (e Element) Space() []byte {
+	if e.ix == nil {
+		return nil
+	}
+	return e.ix.Space(e.node().Space)
+}
+
 // Attr returns an attribute without namespace.
 func (e Element) Attr(local string) (value string, ok bool) {
 	return e.attr(xmlscan.NoSpace, "", local)
@@ -101,6 +109,21 @@ func (e Element) Attrs() iter.Seq[Attr] {
 		for i := range attrs {
 			a := &attrs[i]
 			if !yield(Attr{intern(e.ix.AttrQName(a)), string(e.ix.Value(a))}) {
+				return
+			}
+		}
+	}
+}
+
+// AttrsBytes is Attrs without copies: names and values borrow like the element.
+func (e Element) AttrsBytes() iter.Seq2[[]byte, []byte] {
+	return func(yield func(name, value []byte) bool) {
+		if e.ix == nil {
+			return
+		}
+		attrs := e.ix.AttrsOf(e.node())
+		for i := range attrs {
+			if !yield(e.ix.AttrQName(&attrs[i]), e.ix.Value(&attrs[i])) {
 				return
 			}
 		}

@@ -313,7 +313,11 @@ func TestDeclaresContent(t *testing.T) {
 		"<message><body xmlns='jabber:cl&#105;ent'/></message>":                       true,
 		"<message xmlns:p='jabber:client'><p:body xmlns='urn:y'>a</p:body></message>": false,
 	} {
-		if got := parse(t, in).DeclaresContent(); got != want {
+		s := parse(t, in)
+		if again := s.Clone().DeclaresContent(); again != s.DeclaresContent() {
+			t.Errorf("%s: a clone says %v", in, again)
+		}
+		if got := s.DeclaresContent(); got != want {
 			t.Errorf("%s: %v", in, got)
 		}
 	}

@@ -3,6 +3,7 @@ package xmpp
 import (
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -37,6 +38,26 @@ func TestStanzaErrorView(t *testing.T) {
 	}
 	if parse(t, "<message><error/></message>").Error() != nil {
 		t.Error("an error without type error")
+	}
+}
+
+func TestAttrsBytes(t *testing.T) {
+	s := parse(t, "<message xmlns:p='urn:p'><p:x xmlns='urn:x' a='1' p:b='&lt;'/><y xmlns=''/></message>")
+	var got []string
+	for e := range s.Children() {
+		got = append(got, string(e.Space())+" "+string(e.Local()))
+		for name, value := range e.AttrsBytes() {
+			got = append(got, string(name)+"="+string(value))
+		}
+	}
+	if want := []string{"urn:p x", "xmlns=urn:x", "a=1", "p:b=<", " y", "xmlns="}; !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+	if none := (Element{}); none.Space() != nil {
+		t.Errorf("the zero value is in namespace %q", none.Space())
+	}
+	for name := range (Element{}).AttrsBytes() {
+		t.Errorf("the zero value has an attribute %s", name)
 	}
 }
 

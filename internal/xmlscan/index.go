@@ -17,7 +17,8 @@ type Index struct {
 	around []binding // the prefixes among them; never written to once set
 	dflt   int32     // default namespace around the root
 
-	copied []byte // what Src and arena of a copy lie in
+	copied   []byte // what Src and arena of a copy lie in
+	declared uint64 // the bits of the namespaces declared inside
 }
 
 // An Element is one element. Its content holds the elements from its own number + 1 up to Next, not included.
@@ -143,6 +144,18 @@ func (ix *Index) Value(a *Attr) []byte {
 	return AppendValue(nil, raw)
 }
 
+// MayDeclare reports whether an element may declare the namespace, as the default or for a prefix: whether one declares a
+// namespace that looks like it at first sight.
+func (ix *Index) MayDeclare(space string) bool { return ix.declared&bitOf(space) != 0 }
+
+// bitOf returns a bit for a name, which many other names have as well, but few in one stanza.
+func bitOf[T string | []byte](name T) uint64 {
+	if len(name) == 0 {
+		return 1
+	}
+	return 1 << ((8*int(name[0]) + len(name)) & 63)
+}
+
 // Default returns the default namespace around the root.
 func (ix *Index) Default() []byte { return ix.Space(ix.dflt) }
 
@@ -205,5 +218,6 @@ func (ix *Index) CopyTo(dst *Index) {
 		around:   ix.around,
 		dflt:     ix.dflt,
 		copied:   text,
+		declared: ix.declared,
 	}
 }

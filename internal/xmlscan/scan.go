@@ -112,6 +112,7 @@ func (s *Scanner) reset() {
 	s.ix.Attrs = s.ix.Attrs[:0]
 	s.ix.spaces = s.ix.spaces[:s.outerSpaces]
 	s.ix.arena = s.ix.arena[:0]
+	s.ix.declared = 0
 	s.stack = s.stack[:0]
 	s.binds = s.binds[:s.outerBinds]
 	s.done, s.pos, s.cdata, s.search, s.quote, s.err = false, 0, false, 0, 0, nil

@@ -116,7 +116,7 @@ func (s *Scanner) startTag(b []byte, at int) int {
 			return s.fail(BadNamespacePrefix, at+1, "undeclared prefix "+string(b[at+1:at+1+prefix]))
 		}
 	}
-	if (len(attrs) > 1 || len(attrs) == 1 && attrs[0].Prefix > 0) && s.resolve(b, attrs) == bad {
+	if !distinct(b, attrs) && s.resolve(b, attrs) == bad {
 		return bad
 	}
 	ix.Elements = append(ix.Elements, Element{})
@@ -240,6 +240,7 @@ func (s *Scanner) declare(b []byte, attrs []Attr, f *frame) int {
 		if len(name) > s.Limits.Namespace {
 			return s.fail(PolicyViolation, at, "namespace name too long")
 		}
+		ix.declared |= bitOf(name)
 		isXML := string(name) == XMLSpace
 		if string(name) == XMLNSSpace {
 			return s.fail(NotWellFormed, at, "declaration of the namespace of declarations")
@@ -294,6 +295,20 @@ func (s *Scanner) lookup(b, prefix []byte) int32 {
 		return XML
 	}
 	return -1
+}
+
+// distinct reports whether none of attrs has a prefix and all names differ at first sight, as they nearly always do.
+func distinct(b []byte, attrs []Attr) bool {
+	seen := uint64(0)
+	for i := range attrs {
+		a := &attrs[i]
+		bit := bitOf(b[a.Name : a.Name+int32(a.NameLen)])
+		if a.Prefix > 0 || seen&bit != 0 {
+			return false
+		}
+		seen |= bit
+	}
+	return true
 }
 
 // resolve finds the namespaces of attributes and refuses two of the same name.
