@@ -78,10 +78,9 @@ func (w *writer) request(s *xmpp.Stanza, f form) bool {
 	if n != 1 {
 		return false
 	}
-	name := child.Name()
 	for i := range requests {
 		r := &requests[i]
-		if r.space != name.Space || r.local != name.Local {
+		if !child.Is(r.space, r.local) {
 			continue
 		}
 		node, _ := child.Attr("node")

@@ -49,4 +49,7 @@ func private(name string) bool {
 }
 
 // internal reports whether a variable is the property of one process and must have no effect outside it.
-func internal(name string) bool { return psyc.Inherits(name, "_INTERNAL") }
+func internal(name string) bool {
+	// All others begin with a small letter, which is seen at a glance.
+	return len(name) > 1 && name[1] == 'I' && psyc.Inherits(name, "_INTERNAL")
+}

@@ -127,7 +127,7 @@ func attribute[T ~string | ~[]byte](dst []byte, name string, value T) []byte {
 		return dst
 	}
 	dst = append(append(append(dst, ' '), name...), "='"...)
-	if prefixOf(value, quotable) < len(value) {
+	if !consistsOf([]byte(value), quotable) {
 		return append(xmpp.AppendValue(dst, string(value)), '\'')
 	}
 	return append(append(dst, value...), '\'')

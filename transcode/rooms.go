@@ -137,21 +137,29 @@ func sayOccupant(w *writer, s *xmpp.Stanza, e xmpp.Element, f form) string {
 		}
 	}
 	w.sayNick(varSourceResource, s.From, f)
-	affiliation, _ := item.AttrBytes("affiliation")
-	for _, d := range duties {
-		if d.affiliation == string(affiliation) && d.affiliation != "none" {
-			w.set(varDuty, d.duty)
+	var role, jid, newNick []byte
+	for name, value := range item.AttrsBytes() {
+		switch string(name) {
+		case "affiliation":
+			w.sayDuty(value)
+		case "role":
+			role = value
+		case "jid":
+			// Spelt in another order than usualOccupant does it, it travels as XML, and needs no details beside.
+			jid, w.whole = value, !f.plain && role != nil
+		case "nick":
+			newNick = value
 		}
 	}
-	// Spelt in another order it travels as XML, and needs no details beside.
-	w.whole = !f.plain && !ordered(item)
-	if role, _ := item.AttrBytes("role"); !w.whole && string(role) != usualRole(s.Type != "") {
-		w.sayBytes(varRole, role, f)
+	if !w.whole {
+		if string(role) != usualRole(s.Type != "") {
+			w.sayBytes(varRole, role, f)
+		}
+		if jid != nil {
+			w.sayAddress(varIdentification, varResource, jid, f)
+		}
 	}
-	if jid, ok := item.AttrBytes("jid"); ok && !w.whole {
-		w.sayAddress(varIdentification, varResource, jid, f)
-	}
-	w.sayAttr(varNickNew, item, "nick", f)
+	w.sayBytes(varNickNew, newNick, f)
 	if actor, ok := item.Child(nsMUCUser, "actor"); ok {
 		w.sayAttr(varNickActor, actor, "nick", f)
 	}
@@ -164,10 +172,14 @@ func sayOccupant(w *writer, s *xmpp.Stanza, e xmpp.Element, f form) string {
 	return method
 }
 
-// ordered reports whether an item may be spelt as usualOccupant does it.
-func ordered(item xmpp.Element) bool {
-	role := bytes.Index(item.Raw(), []byte(" role="))
-	return role < 0 || bytes.Index(item.Raw(), []byte(" jid=")) < role
+// sayDuty says what PSYC calls an affiliation.
+func (w *writer) sayDuty(affiliation []byte) {
+	for i := range duties {
+		if d := &duties[i]; d.affiliation == string(affiliation) && d.affiliation != "none" {
+			w.set(varDuty, d.duty)
+			return
+		}
+	}
 }
 
 // partingOf returns the number of the parting that a status code tells, -1 if it tells none.

@@ -157,18 +157,15 @@ func (t *filling) fill(dst, skeleton []byte, at *fill, e escaping) ([]byte, erro
 		if i == len(skeleton) {
 			return dst, nil
 		}
-		m := skeleton[i]
-		if m > marks {
-			var err error
-			if m != shortBody {
-				dst = append(dst, longForms[m]...)
-			} else if dst, err = t.fill(dst, longForms[m], at, e); err != nil {
-				return nil, err
-			}
-			if len(dst) > longestSkeleton {
+		m, behind := skeleton[i], ""
+		skeleton = skeleton[i+1:]
+		switch {
+		case m == shortBody:
+			dst, m, behind = append(dst, bodyOpen...), markBody, bodyClose
+		case m > marks:
+			if dst = append(dst, longForms[m]...); len(dst) > longestSkeleton {
 				return nil, contradiction("%s is longer than %d bytes", varXML, longestSkeleton)
 			}
-			skeleton = skeleton[i+1:]
 			continue
 		}
 		switch {
@@ -185,14 +182,13 @@ func (t *filling) fill(dst, skeleton []byte, at *fill, e escaping) ([]byte, erro
 			at[m].e = e
 		}
 		at[m].end = len(dst)
-		skeleton = skeleton[i+1:]
+		dst = append(dst, behind...)
 	}
 }
 
 // beforeMark returns how many bytes at the start of a skeleton are neither marks nor abbreviations. It looks at eight at a
 // time: nearly all are above the control characters.
 func beforeMark(skeleton []byte) int {
-	const ones, high = 0x0101010101010101, 0x8080808080808080
 	for i := 0; ; i++ {
 		for ; len(skeleton)-i >= 8; i += 8 {
 			x := binary.LittleEndian.Uint64(skeleton[i:])

@@ -25,6 +25,9 @@ type reader struct {
 	of    words
 	lang  string // of the packet before, nearly always that of this one
 
+	others []xmpp.Attr // all but the addresses
+	good   xmpp.Stanza // the last whose attributes were found to be good; most that have any have the same declarations
+
 	texts    filling
 	filled   fill
 	speaks   bool // whether _nick is the resource of from
@@ -260,25 +263,35 @@ func (r *reader) namespace() error {
 	if !content(s.Space) || declared != "" && declared != s.Space || declared == "" && s.Prefix != "" {
 		return contradiction("stanza in namespace %q", s.Space)
 	}
-	others := make([]xmpp.Attr, 0, len(s.Attrs))
+	others := r.others[:0]
 	for _, a := range s.Attrs {
 		if a.Name != "from" && a.Name != "to" {
 			others = append(others, a)
 		}
 	}
-	if len(others) == 0 {
+	r.others = others
+	good := &r.good
+	if len(others) == 0 || slices.Equal(others, good.Attrs) && s.Space == good.Space && s.Prefix == good.Prefix {
 		return nil
 	}
 	bare := xmpp.Stanza{Kind: s.Kind, Attrs: others, Space: s.Space, Prefix: s.Prefix}
-	again, err := xmpp.Parse(bare.Append(nil))
+	tag := bare.Append(nil)
+	again, err := xmpp.Parse(tag)
 	if again == nil {
 		return badXML(varAttributes, err)
 	}
 	if !slices.Equal(again.Attrs, others) || again.Prefix != s.Prefix {
 		return contradiction("%s cannot be the attributes of a stanza", varAttributes)
 	}
+	if len(tag) <= keptTag {
+		bare.Attrs = slices.Clone(others)
+		*good = bare
+	}
 	return nil
 }
+
+// keptTag is how long a tag may be whose attributes are remembered.
+const keptTag = 1 << 10
 
 // content reports whether space is the content namespace of some stream.
 func content(space string) bool {

@@ -73,7 +73,11 @@ func termOf(e xmpp.Element, space string) *term {
 		if string(local) != t.local {
 			continue
 		}
-		if t.space != "" && e.Is(t.space, t.local) || t.space == "" && e.Is(space, t.local) {
+		in := t.space
+		if in == "" {
+			in = space
+		}
+		if string(e.Space()) == in {
 			return t
 		}
 	}

@@ -2,6 +2,7 @@ package transcode
 
 import (
 	"bytes"
+	"encoding/binary"
 	"unicode/utf8"
 )
 
@@ -236,9 +237,38 @@ func plain[T ~string | ~[]byte](v T, max int) bool {
 	if len(v) == 0 || len(v) > max || v[0] == ' ' || v[len(v)-1] == ' ' {
 		return false
 	}
-	n := prefixOf(v, printable)
-	return n == len(v) || plainUnicode(string(v[n:]))
+	return consistsOf([]byte(v), printable) || plainUnicode(string(v))
 }
+
+// consistsOf reports whether all bytes of v are of a class, printable or quotable. It looks at eight at a time.
+func consistsOf(v []byte, of uint8) bool {
+	n := len(v)
+	if n < 8 {
+		return prefixOf(v, of) == n
+	}
+	for i := 0; i < n-8; i += 8 {
+		if others(binary.LittleEndian.Uint64(v[i:]), of) != 0 {
+			return false
+		}
+	}
+	return others(binary.LittleEndian.Uint64(v[n-8:]), of) == 0
+}
+
+// others returns a set of highest bits, one for each of the eight bytes of x that is not of a class. There may be too many,
+// since differences borrow and sums carry, but only next to one that is right.
+func others(x uint64, than uint8) uint64 {
+	set := x | (x - ' '*ones) | (x + (0x80-0x7F)*ones)
+	if than == quotable {
+		amp, less := (x|ones)^'\''*ones, (x|2*ones)^'>'*ones // & and ' differ in one bit, and so do < and >
+		set |= (amp - ones) | (less - ones) | (x ^ '"'*ones - ones)
+	}
+	return set & high
+}
+
+const (
+	ones = 0x0101010101010101 // a one in each byte
+	high = 0x80 * ones
+)
 
 // plainUnicode is plain for what is not ASCII.
 func plainUnicode(v string) bool {
