@@ -150,7 +150,7 @@
 //
 //   - Another Switchyard, by PSYC: exactly once. Stanzas in flight are kept until the peer has acknowledged them; when the link breaks the peer
 //     says by the next one how far it got, and the rest goes again (see "Sessions" in package psyc). A peer that stops says so before it goes.
-//     Only if it cannot tell, because it has been started anew, is the rest in doubt.
+//     Only if it cannot tell, because it has been started anew, or because the link broke while one of the two was stopping, is the rest in doubt.
 //   - Another Switchyard, by XMPP, or any server that resumes sessions between servers (XEP-0198): exactly once. The next stream takes up the
 //     session of the one that broke and learns how much arrived. There is nothing to take up before the server has answered
 //     <enable/>, which takes a round trip: what was sent by then, if the stream breaks, is in doubt.

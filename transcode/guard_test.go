@@ -31,8 +31,8 @@ var roundTripRatios = map[string]float64{
 
 // corpusRatios are the same for all the stanzas of a corpus.
 var corpusRatios = map[string]float64{
-	"corpus/xep.jsonl":           7.5,
-	"corpus/conversations.jsonl": 5.5,
+	"corpus/xep.jsonl":           6.5,
+	"corpus/conversations.jsonl": 5,
 }
 
 // A machine that is busy with other things slows single rounds down. The best of many rounds, taken in turns, is hardly
