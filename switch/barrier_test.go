@@ -132,13 +132,18 @@ func TestSilentPeer(t *testing.T) {
 		var lost []string
 		north := w.add("10.0.0.1", plain("north.example"), func(y *yard) {
 			unmanagedXMPP(y)
-			y.Trace.Unacknowledged = func(s *xmpp.Stanza) { lost = append(lost, s.ID) }
+			y.Trace.Unacknowledged = func(s *xmpp.Stanza) { y.note(func() { lost = append(lost, s.ID) }) }
 		})
 		var pings *int
-		var answer func(*xmpp.Stanza) *xmpp.Stanza = silent
+		var answers atomic.Bool
 		south := w.add("10.0.0.2", plain("south.example"), func(y *yard) {
 			unmanagedXMPP(y)
-			pings = y.pings(func(s *xmpp.Stanza) *xmpp.Stanza { return answer(s) })
+			pings = y.pings(func(s *xmpp.Stanza) *xmpp.Stanza {
+				if !answers.Load() {
+					return nil
+				}
+				return pong(s)
+			})
 		})
 		w.start()
 		say := func(id string) {
@@ -168,9 +173,11 @@ func TestSilentPeer(t *testing.T) {
 		asked(2)
 		south.cut()
 		time.Sleep(time.Minute)
+		north.mu.Lock()
 		if len(lost) != 3 || lost[2] != "2" {
 			t.Errorf("unacknowledged: %q", lost)
 		}
+		north.mu.Unlock()
 		say("3")
 		asked(2)
 		time.Sleep(2 * time.Minute)
@@ -178,7 +185,7 @@ func TestSilentPeer(t *testing.T) {
 			t.Errorf("%d stanzas in flight", n)
 		}
 		time.Sleep(time.Hour)
-		answer = pong
+		answers.Store(true)
 		say("4")
 		asked(3)
 		if n := psycswitch.InFlight(north.Router); n != 0 {
