@@ -234,14 +234,3 @@ func (c *Circuit) refuse(p *Packet, e *Error) {
 	}
 	c.answer(answer)
 }
-
-// tagLike gives an answer of the circuit the tag of p, which older implementations put into the entity header.
-func (answer *Packet) tagLike(p *Packet) {
-	tag := p.Routing.Get("_tag")
-	if tag == nil {
-		tag = p.Entity.Get("_tag")
-	}
-	if tag != nil {
-		answer.Routing.Set("_tag_relay", tag.String())
-	}
-}

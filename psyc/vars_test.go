@@ -44,6 +44,7 @@ func TestReply(t *testing.T) {
 	for _, tt := range []struct{ in, want Vars }{
 		{nil, nil},
 		{Vars{{Set, "_tag", Value("7")}}, Vars{{Set, "_tag_relay", Value("7")}}},
+		{Vars{{Set, "_tag", Value("7\t")}}, nil},
 		{Vars{{Set, "_source", Value("psyc://a/")}}, Vars{{Set, "_target", Value("psyc://a/")}}},
 		{
 			Vars{{Set, "_context", Value("psyc://a/@x")}, {Set, "_source_relay", Value("psyc://b/~y")}},
@@ -60,5 +61,13 @@ func TestReply(t *testing.T) {
 		if !q.Routing.equal(tt.want) || q.Method != "_status_x" || len(q.Entity) > 0 {
 			t.Errorf("%+v answered by %+v", p, q)
 		}
+	}
+}
+
+// Requests of older implementations have the tag among the entity variables.
+func TestReplyToEntityTag(t *testing.T) {
+	p := &Packet{Entity: Vars{{Set, "_tag", Value("7")}}, Method: "_request_x"}
+	if got := p.Reply("_status_x").Routing.Get("_tag_relay").String(); got != "7" {
+		t.Errorf("answered under %q", got)
 	}
 }

@@ -95,15 +95,6 @@ func (p *Peer) toRoom(e *Effect, m mail, r *room) error {
 	return nil
 }
 
-// tagOf returns the tag of a request, "" if it has none.
-func tagOf(m mail) string {
-	tag := m.Routing.Get("_tag")
-	if tag == nil {
-		tag = m.Entity.Get("_tag")
-	}
-	return tag.String()
-}
-
 // firstOf returns the first of the variables that is there.
 func firstOf(m mail, names ...string) string {
 	for _, name := range names {
@@ -124,7 +115,7 @@ func (p *Peer) execute(e *Effect, m mail, r *room) error {
 	case "kick":
 		p.kick(e, m, r, rest)
 	default:
-		q := r.answers(&guest{spelled: m.source, tag: tagOf(m)}, "_failure_unsupported_execute_place_command", "[_nick_place] does not know that command.")
+		q := r.answers(&guest{spelled: m.source, tag: m.Tag()}, "_failure_unsupported_execute_place_command", "[_nick_place] does not know that command.")
 		e.send(q)
 	}
 	return nil
@@ -153,7 +144,7 @@ func (p *Peer) tellTopic(e *Effect, m mail, r *room) {
 		p.strange(e, m, r)
 		return
 	}
-	g.tag = tagOf(m)
+	g.tag = m.Tag()
 	q := r.answers(g, "_status_place_topic_none", "[_nick_place] has no topic.")
 	if r.topic != "" {
 		q.Method, q.Body = "_status_place_topic", []byte(bodyTopic)
@@ -182,11 +173,11 @@ func fromGuest(who, to uniform.JID, k xmpp.Kind, typ string) *xmpp.Stanza {
 func (p *Peer) enterRoom(e *Effect, m mail, r *room) {
 	g := p.guest(r, m.from)
 	if g == nil {
-		refused := &guest{spelled: m.source, tag: tagOf(m)}
+		refused := &guest{spelled: m.source, tag: m.Tag()}
 		e.send(r.answers(refused, "_failure_exhausted_place", "There is no room for [_nick] in [_nick_place]."))
 		return
 	}
-	g.spelled, g.tag = m.source, tagOf(m)
+	g.spelled, g.tag = m.source, m.Tag()
 	g.variant = variant(m.Method, "_request_enter", "_request_context_enter")
 	if g.inside {
 		if g.again = true; r.listed {
@@ -225,10 +216,10 @@ func (p *Peer) leaveRoom(e *Effect, m mail, r *room, g *guest) {
 		if g == nil {
 			g = &guest{who: m.from.Bare(), nick: nickOf(m)}
 		}
-		g.spelled, g.tag = m.source, tagOf(m)
+		g.spelled, g.tag = m.source, m.Tag()
 		e.send(r.answers(g, "_echo_place_leave_invalid", "You are not in [_nick_place]."))
 	} else {
-		g.tag, g.variant, g.leaving = tagOf(m), out, true
+		g.tag, g.variant, g.leaving = m.Tag(), out, true
 	}
 	e.deliver(p.parting(r, g)) // also for a room that knows better than we who is in it
 }
@@ -320,7 +311,7 @@ func (p *Peer) tellMembers(e *Effect, m mail, r *room, g *guest) {
 			g.nick, g.named = nick, true
 		}
 	}
-	g.tag, g.curious = tagOf(m), true
+	g.tag, g.curious = m.Tag(), true
 	if g.inside && r.listed {
 		p.answerGuest(e, r, g)
 		return
@@ -330,13 +321,13 @@ func (p *Peer) tellMembers(e *Effect, m mail, r *room, g *guest) {
 
 // strange tells somebody that what they ask for is not for those outside.
 func (p *Peer) strange(e *Effect, m mail, r *room) {
-	e.send(r.answers(&guest{spelled: m.source, tag: tagOf(m)}, "_error_necessary_membership", bodyMembership))
+	e.send(r.answers(&guest{spelled: m.source, tag: m.Tag()}, "_error_necessary_membership", bodyMembership))
 }
 
 // wait keeps who is to hear the answer to m, which asks for method, and returns the id of the question.
 func (p *Peer) wait(m mail, method string) string {
 	id := rand.Text()[:16]
-	p.asking.Put(id, query{method: method, source: m.source, target: m.target, tag: tagOf(m)}, time.Now().Add(rowLife), maxRows)
+	p.asking.Put(id, query{method: method, source: m.source, target: m.target, tag: m.Tag()}, time.Now().Add(rowLife), maxRows)
 	return id
 }
 

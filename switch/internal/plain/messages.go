@@ -125,8 +125,8 @@ func echo(m mail) *psyc.Packet {
 			echo.Entity = append(echo.Entity, v)
 		}
 	}
-	if tag := m.Routing.Get("_tag"); tag != nil {
-		echo.Routing.Set("_tag_relay", tag.String())
+	if tag := m.Tag(); tag != "" {
+		echo.Routing.Set("_tag_relay", tag)
 	}
 	return echo.Clone()
 }

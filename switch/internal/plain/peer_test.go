@@ -376,6 +376,7 @@ func TestHostile(t *testing.T) {
 func FuzzIn(f *testing.F) {
 	f.Add([]byte(from("_message_private", "")))
 	f.Add([]byte(from("_request_version", ":_tag\tx\n")))
+	f.Add([]byte(":_source\tpsyc://psyced.example/\n:_target\tpsyc://peer.example/\n:_tag\tx\t\n\n_request_\n.\n"))
 	f.Add([]byte(":_context\tpsyc://psyced.example/@bar\n:_target\t" + here + "\n\n:_time_place\t1795360919\n:_nick\ta\n_message_public\nhi\n.\n"))
 	f.Add([]byte(":_source\tpsyc://psyced.example/@bar\n:_target\t" + here + "\n\n:_list_members_nicks\ta\n:\tb\n:_list_members\tx\n_echo_place_enter\n.\n"))
 	f.Add([]byte(asks("ada", "bar", "_request_enter", "_password\tx")))

@@ -243,7 +243,7 @@ func (p *Peer) question(e *Effect, m mail) error {
 		q := &psyc.Packet{Method: "_failure_unsupported_function", Body: []byte("[_source] does not provide [_method_relay].")}
 		q.Routing.Set("_source", m.target)
 		q.Routing.Set("_target", m.source)
-		if tag := tagOf(m); tag != "" {
+		if tag := m.Tag(); tag != "" {
 			q.Routing.Set("_tag_relay", tag)
 		}
 		q.Entity.Set("_method_relay", m.Method)
