@@ -274,7 +274,7 @@
 //	Config.CloseTimeout       orderly end of one link                   5 s for XMPP, 1 s for PSYC
 //	xmpp.Limits, psyc.Limits  what a peer can make us hold              512 KiB a stanza, 8 KiB before a proof; see there
 //	answer to <switching/>                                              10 s; a peer that fails is not asked for 1 h
-//	a link without traffic for a while                                  memory shrinks, to about 15 kB an end without TLS
+//	a link without traffic for a while                                  memory shrinks, to about 16 kB an end without TLS
 //	age of a link that we dialled                                       23 h, as proofs hold 24 h
 //	age of a stream that others dialled                                 24 h
 //	Send to a link that takes nothing                                   10 s
