@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/switchyard-im/switchyard/uniform"
 )
@@ -73,7 +74,7 @@ func (r *Router) yield(link *Link) {
 	}
 	r.reading.Go(func() {
 		for seen := int64(1); ; seen = link.collisions.Load() {
-			if r.replaced(r.taking, link) {
+			if r.calm(r.taking, link) && r.replaced(r.taking, link) {
 				r.log(r.run, slog.LevelDebug, "link superfluous", link.attrs()...)
 				link.yielded.Store(true)
 				link.Close() // what it has taken goes before all that its routes take from now on, see retire
@@ -84,6 +85,23 @@ func (r *Router) yield(link *Link) {
 			}
 		}
 	})
+}
+
+// calmTime is how long nothing comes or goes by a circuit that is closed because another one replaces it.
+const calmTime = time.Second
+
+// calm waits until all that has come or gone by link has been handled, and nothing does any more. Before that servers that have more to do than they can
+// would not come to the end of the circuit in time, and then not know what has arrived. It reports whether link still lasts, and there is one that
+// stays rather than it.
+func (r *Router) calm(ctx context.Context, link *Link) bool {
+	for before := int64(-1); len(r.preceding(link)) > 0 && pause(ctx, calmTime); {
+		n := link.taken.Load() + link.given.Load()
+		if n == before && !link.busy.Load() && link.flight.sentBefore(time.Now()) == 0 {
+			return true
+		}
+		before = n
+	}
+	return false
 }
 
 // replaced reports whether other circuits carry all that goes and comes by link. What they do not carry yet the peer is asked for, once.

@@ -102,10 +102,11 @@
 // The names are those by which the dialling sides greet (_uniform_source), that is the domains that they have dialled from, compared byte by byte.
 // Both servers know them, and so each can tell by itself; that the servers are the same ones is seen by the instances in the greetings.
 //
-// Who has dialled a circuit that is not to stay asks on the others for every pair of domains that goes or comes by it, 16 in a round trip.
-// If all are granted, and so all domains proved, it closes the circuit in order: what is in it is handled and acknowledged before anything goes
-// by another one, so that nothing is lost, doubled or overtaken. If one is refused, the circuit stays as well, until something more is allowed
-// on the others. Peers that are no Switchyards, and XMPP streams, are left alone.
+// Who has dialled a circuit that is not to stay waits until nothing has come or gone by it for a second, and all that did has been handled;
+// then it asks on the others for every pair of domains that goes or comes by it, 16 in a round trip. If all are granted, and so all domains
+// proved, it closes the circuit in order: what is in it is handled and acknowledged before anything goes by another one, so that nothing is
+// lost, doubled or overtaken. If one is refused, the circuit stays as well, until something more is allowed on the others. Peers that are
+// no Switchyards, and XMPP streams, are left alone.
 //
 // # psyced
 //

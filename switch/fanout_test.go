@@ -256,6 +256,8 @@ func TestCastLimits(t *testing.T) {
 						t.Errorf("%d casts", info.CastsOut)
 					}
 				}
+				log.mu.Lock()
+				defer log.mu.Unlock()
 				if n := log.logged["packet refused"] + log.logged["audience in doubt"]; n > 0 {
 					t.Errorf("%d refusals and questions", n)
 				}
