@@ -180,8 +180,7 @@ func (r *Router) head(o *outbox) (first *queued, ok bool) {
 	return first, ok
 }
 
-// follow is head after sent, which a link has taken, has been taken out of o; nil: nothing has. The link is the one that the route takes, nil
-// if there is none of which it is certain that it still carries the route.
+// follow is head after sent, which a link has taken, has been taken out of o; nil: nothing has. The link is the usual one.
 func (r *Router) follow(o *outbox, sent *queued) (first *queued, link *Link, ok bool) {
 	r.mu.Lock()
 	if sent != nil {
@@ -193,19 +192,25 @@ func (r *Router) follow(o *outbox, sent *queued) (first *queued, link *Link, ok 
 		r.takeOut(o, 0)
 	}
 	if ok = len(o.items) > 0; ok {
-		first, link = o.items[0], r.links.byRoute[o.route]
+		first, link = o.items[0], r.usual(o.route)
 	} else {
 		o.draining = false
 		delete(r.outboxes, o.route)
-	}
-	if link != nil && (r.state == closed || !link.alive() || link.changed.Load()) {
-		link = nil
 	}
 	r.mu.Unlock()
 	if len(dropped) > 0 {
 		r.forget(dropped...)
 	}
 	return first, link, ok
+}
+
+// usual returns the link that a route takes, nil if there is none of which it is certain that it still carries the route. r.mu is held.
+func (r *Router) usual(key route) *Link {
+	link := r.links.byRoute[key]
+	if link == nil || r.state == closed || !link.alive() || link.changed.Load() {
+		return nil
+	}
+	return link
 }
 
 // remove takes q, which has been first, out of o.

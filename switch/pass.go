@@ -19,10 +19,9 @@ var hurried = func() context.Context {
 func (r *Router) pass(q *queued) bool {
 	key := routeOf(q.Stanza)
 	r.mu.Lock()
-	link := r.links.byRoute[key]
-	free := link != nil && r.state != closed && r.outboxes[key] == nil
+	link, waiting := r.usual(key), r.outboxes[key] != nil
 	r.mu.Unlock()
-	if !free || !link.alive() || link.changed.Load() || r.hosted(key.remote) || !link.offer(q) {
+	if link == nil || waiting || r.hosted(key.remote) || !link.offer(q) {
 		return false
 	}
 	q.leave()

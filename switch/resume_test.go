@@ -119,13 +119,16 @@ func TestPoison(t *testing.T) {
 	})
 }
 
+// acknowledgements are the ways in which a router learns over XMPP what has arrived.
+var acknowledgements = map[string]func(*yard){
+	"resumed":     func(*yard) {},
+	"not resumed": unresumable,
+	"barriers":    unmanagedXMPP,
+}
+
 // A router that ends with something in doubt says so to the senders.
 func TestStopInDoubt(t *testing.T) {
-	for name, change := range map[string]func(*yard){
-		"resumed":     func(*yard) {},
-		"not resumed": unresumable,
-		"barriers":    unmanagedXMPP,
-	} {
+	for name, change := range acknowledgements {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w, north, south, between := gatedTown(t, change)
@@ -146,11 +149,7 @@ func TestStopInDoubt(t *testing.T) {
 
 // An orderly end leaves nothing in doubt, whoever begins it and however much is in flight.
 func TestStopInOrder(t *testing.T) {
-	for name, change := range map[string]func(*yard){
-		"resumed":     func(*yard) {},
-		"not resumed": unresumable,
-		"barriers":    unmanagedXMPP,
-	} {
+	for name, change := range acknowledgements {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				_, north, south, _ := gatedTown(t, func(y *yard) {
